@@ -1,0 +1,39 @@
+"""Run flows on Kubernetes Jobs that their users wrote, under Apache Airflow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Describe this provider to Airflow (entry point ``apache_airflow_provider``)."""
+    return {
+        "package-name": "airflow-provider-flowjob",
+        "name": "FlowJob",
+        "description": "Run flows on Kubernetes Jobs that you wrote yourself.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": "FlowJob",
+                "external-doc-url": "https://kubernetes.io/docs/concepts/workloads/controllers/job/",
+                "tags": ["software"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": "FlowJob",
+                "python-modules": ["flowjob.operators.flow_job"],
+            }
+        ],
+        "hooks": [
+            {"integration-name": "FlowJob", "python-modules": ["flowjob.hooks.prefect"]},
+        ],
+        "connection-types": [
+            {
+                "connection-type": "prefect",
+                "hook-class-name": "flowjob.hooks.prefect.PrefectHook",
+            }
+        ],
+    }

@@ -1,0 +1,263 @@
+"""``Cluster``: the API server of one Airflow connection, as plain dicts, async.
+
+The connection's configuration is loaded by the cncf-kubernetes provider's ``KubernetesHook``, so
+that in-cluster, file, inline and exec credentials mean here what they mean there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from flowjob.exceptions import ClusterError, JobRefusedError
+from flowjob.flow_run import FLOW_RUN_ID_LABEL
+from flowjob.refusal import explain
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+    from kubernetes.client import Configuration
+
+log = logging.getLogger(__name__)
+
+KubernetesObject = dict[str, Any]
+
+# Seconds that one request may take, and that an API server that is away is waited for.
+_REQUEST_TIMEOUT = 30
+_PATIENCE = 600
+# Statuses after which the same request may succeed: overload, and servers that start or end.
+_TRANSIENT = {429, 500, 502, 503, 504}
+# Statuses with which the API server refuses a Job that it will refuse again.
+_REFUSED = {400, 403, 404, 405, 413, 415, 422}
+
+
+class ApiError(Exception):
+    """The API server answered with an error.
+
+    :param code: HTTP status.
+    :param status: the body, a ``Status`` of meta/v1 where the server sent one.
+    :param retry_after: seconds after which it wants to be asked again, if it said so.
+    """
+
+    def __init__(
+        self, code: int, status: KubernetesObject, retry_after: float | None = None
+    ) -> None:
+        super().__init__(f"HTTP {code}: {explain({'code': code, **status})}")
+        self.code = code
+        self.status = {"code": code, **status}
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class ClusterConnection:
+    """How to reach a cluster.
+
+    :param configuration: address and credentials, as the provider's hook loaded them.
+    :param namespace: the namespace that the Airflow connection names, if any.
+    """
+
+    configuration: Configuration
+    namespace: str | None
+
+
+def load_connection(kubernetes_conn_id: str) -> ClusterConnection:
+    """Load an Airflow connection of type ``kubernetes`` through the provider's hook.
+
+    It reads files, may run an exec plugin, and takes seconds where the hook was not imported yet:
+    not for an event loop.
+
+    :param kubernetes_conn_id: id of the connection.
+    :raises Exception: whatever the hook raises, such as AirflowNotFoundException.
+    """
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+
+    hook = KubernetesHook(conn_id=kubernetes_conn_id)
+    return ClusterConnection(hook.get_conn().configuration, hook.get_namespace())
+
+
+def delays(longest: float = 10.0) -> Iterator[float]:
+    """Yield the seconds to wait before each new try: growing, with jitter, without end."""
+    delay = 0.2
+    while True:
+        yield delay * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, protects nothing
+        delay = min(delay * 2, longest)
+
+
+class Cluster:
+    """Requests to one API server over one pool of connections; use it as a context manager."""
+
+    def __init__(self, connection: ClusterConnection) -> None:
+        self._configuration = connection.configuration
+
+    async def __aenter__(self) -> Self:
+        from kubernetes_asyncio.client import ApiClient, Configuration
+
+        # The file reads of the TLS context are too slow for the loop of a triggerer.
+        configuration = Configuration(host=self._configuration.host)
+        for name in ("ssl_ca_cert", "cert_file", "key_file", "verify_ssl", "tls_server_name"):
+            setattr(configuration, name, getattr(self._configuration, name))
+        self._client = ApiClient(configuration)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def create_job(self, manifest: KubernetesObject) -> KubernetesObject:
+        """Create the Job, or find the one that an earlier try of the same request created.
+
+        The Job's name is the lock: a reply that was lost ends in 409 and the same Job.
+
+        :param manifest: the Job with its name and namespace.
+        :raises JobRefusedError: the API server refuses it, or the name belongs to another Job.
+        :raises ClusterError: the API server gave no usable answer.
+        """
+        metadata = manifest["metadata"]
+        path = jobs_path(metadata["namespace"])
+        try:
+            return await self.request("POST", path, {"fieldValidation": "Strict"}, manifest)
+        except ApiError as error:
+            if error.code == 409:
+                return await self._own_job(f"{path}/{metadata['name']}", manifest)
+            if error.code in _REFUSED:
+                raise JobRefusedError(
+                    f"the API server refused the Job {metadata['name']!r} in namespace "
+                    f"{metadata['namespace']!r}: {explain(error.status)}"
+                ) from None
+            raise ClusterError(f"cannot create the Job {metadata['name']!r}: {error}") from None
+
+    async def _own_job(self, path: str, manifest: KubernetesObject) -> KubernetesObject:
+        job = await self.request("GET", path)
+        flow_run_id = manifest["metadata"]["labels"][FLOW_RUN_ID_LABEL]
+        owner = (job["metadata"].get("labels") or {}).get(FLOW_RUN_ID_LABEL)
+        if owner != flow_run_id:
+            raise JobRefusedError(
+                f"the Job {job['metadata']['name']!r} in namespace "
+                f"{job['metadata']['namespace']!r} exists and belongs to "
+                f"{'flow run ' + owner if owner else 'somebody else'}: give the task another name"
+            )
+        return job
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: KubernetesObject | None = None,
+    ) -> KubernetesObject:
+        """Send a request and return the JSON of its answer; wait for a server that is away.
+
+        :param method: HTTP method; each must be safe to send twice.
+        :param path: path of the REST API, such as ``/api/v1/namespaces/default/pods``.
+        :raises ApiError: the server answered with an error that will stay.
+        :raises ClusterError: it could not be reached for ten minutes.
+        """
+        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        for delay in delays():
+            try:
+                async with self.open(method, path, query, body) as response:
+                    answer: KubernetesObject = json.loads(await response.read())
+                    return answer
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                delay = max(delay, getattr(error, "retry_after", None) or 0)
+                if asyncio.get_running_loop().time() + delay > deadline:
+                    raise ClusterError(
+                        f"the API server {self._configuration.host} gave no answer for "
+                        f"{_PATIENCE} s: {describe(error)}"
+                    ) from None
+                log.warning("The API server gives no answer (%s), trying again", describe(error))
+                await asyncio.sleep(delay)
+        raise AssertionError("delays never end")
+
+    @asynccontextmanager
+    async def open(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: KubernetesObject | None = None,
+        *,
+        silence: float | None = None,
+    ) -> AsyncIterator[ClientResponse]:
+        """Send a request once and give its answer to be read as it comes.
+
+        :param silence: seconds without a byte after which the connection counts as dead, for
+            answers without an end; None: the whole answer comes within 30 s.
+        :raises ApiError: the server answered with an error.
+        """
+        import aiohttp
+
+        timeout = (
+            aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT)
+            if silence is None
+            else aiohttp.ClientTimeout(connect=_REQUEST_TIMEOUT, sock_read=silence)
+        )
+        response: ClientResponse = await self._client.request(
+            method,
+            self._client.configuration.host + path,
+            query_params=list((query or {}).items()),
+            headers=await self._headers(),
+            body=body,
+            # Raw: the client's models drop fields, and its debug log would show the spec.
+            _preload_content=False,
+            _request_timeout=timeout,
+        )
+        try:
+            if response.status >= 400:
+                raise await _api_error(response)
+            yield response
+        finally:
+            response.close()
+
+    async def _headers(self) -> dict[str, str]:
+        configuration = self._configuration
+        if configuration.refresh_api_key_hook:
+            # It may read a file or run an exec plugin.
+            settings = await asyncio.to_thread(configuration.auth_settings)
+        else:
+            settings = configuration.auth_settings()
+        return {setting["key"]: setting["value"] for setting in settings.values()}
+
+
+async def _api_error(response: ClientResponse) -> ApiError:
+    text = await response.text()
+    try:
+        status = json.loads(text)
+    except ValueError:
+        status = None
+    if not isinstance(status, dict):
+        status = {"message": text[:200]}
+    retry_after = response.headers.get("Retry-After", "")
+    return ApiError(response.status, status, float(retry_after) if retry_after.isdigit() else None)
+
+
+def is_transient(error: Exception) -> bool:
+    """Tell whether the same request may succeed later: the server is away or overloaded."""
+    import aiohttp
+
+    if isinstance(error, ApiError):
+        return error.code in _TRANSIENT
+    if isinstance(error, aiohttp.ClientSSLError):
+        return False
+    return isinstance(error, aiohttp.ClientError | asyncio.TimeoutError | OSError)
+
+
+def describe(error: BaseException) -> str:
+    """Name an error that may have no text of its own."""
+    return str(error) or type(error).__name__
+
+
+def jobs_path(namespace: str) -> str:
+    """Return the REST path of a namespace's Jobs."""
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+
+def pods_path(namespace: str) -> str:
+    """Return the REST path of a namespace's pods."""
+    return f"/api/v1/namespaces/{namespace}/pods"

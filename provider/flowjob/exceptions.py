@@ -1,0 +1,45 @@
+"""What can go wrong with a flow run, each a sentence that says what, where and what to do."""
+
+from __future__ import annotations
+
+
+class FlowJobError(Exception):
+    """Any error of this package.
+
+    A subclass whose cause no retry can heal sets ``heals_by_retry`` to False; the operator then
+    fails the task without retries, as Airflow's ``AirflowFailException`` does.
+    """
+
+    heals_by_retry = True
+
+
+class JobSpecError(FlowJobError):
+    """The job spec, or an argument that goes into it, is not what Kubernetes or DESIGN asks for."""
+
+    heals_by_retry = False
+
+
+class FlowError(FlowJobError):
+    """The operator's ``flow``, ``parameters`` or ``env`` cannot be run."""
+
+    heals_by_retry = False
+
+
+class ResultError(FlowJobError):
+    """The flow succeeded, but what it left as its result is no JSON or too large."""
+
+    heals_by_retry = False
+
+
+class JobRefusedError(FlowJobError):
+    """The API server refused the Job, and would refuse it again."""
+
+    heals_by_retry = False
+
+
+class ClusterError(FlowJobError):
+    """The cluster gave no usable answer: unreachable for too long, or no right to ask."""
+
+
+class FlowRunFailedError(FlowJobError):
+    """The flow run did not succeed; the message is its diagnosis."""

@@ -1,0 +1,90 @@
+"""``FlowRun``: the ids of one execution of a flow and the names, labels and annotations from them.
+
+Pure: no Airflow, no Kubernetes client.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from uuid import UUID, uuid5
+
+IDENTIFIER_LABEL = "identifier"
+FLOW_RUN_ID_LABEL = "flow_run_id"
+ANNOTATION_PREFIX = "flowjob/"
+
+# The identifier is a UUID of version 5: the same names give the same id, in any process.
+_IDENTIFIER_NAMESPACE = UUID("6f0c2e1e-6f0e-5a53-9d0f-0c8c3c0a9f57")
+
+# Kubernetes' limit for a Job's name: it becomes a label of its pods (RFC 1123 label).
+LONGEST_JOB_NAME = 63
+# So much of the flow run id ends a Job's name: its random part, 62 bits of a UUID.
+_SUFFIX_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class FlowRun:
+    """One execution of a flow: one try of one task instance, one Job (DESIGN section 2).
+
+    :param flow_run_id: Airflow's id of this try of the task instance (``ti.id``), a UUID.
+    :param dag_id: the DAG's id.
+    :param run_id: the DAG run's id.
+    :param task_id: the task's id.
+    :param map_index: index of a mapped task instance, -1 where the task is not mapped.
+    :param try_number: which try of the task instance this is, from 1.
+    :param max_tries: ``ti.max_tries``; it changes exactly when the task is cleared.
+    :param dag_run_start: ``dag_run.start_date`` as ISO 8601 text; a run that was deleted and
+        created again has the same run id and another start.
+    """
+
+    flow_run_id: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    try_number: int
+    max_tries: int
+    dag_run_start: str
+
+    @cached_property
+    def identifier(self) -> str:
+        """The stable id of the task instance, the same for all its tries (a UUID)."""
+        names = [self.dag_id, self.run_id, self.task_id, self.map_index]
+        return str(uuid5(_IDENTIFIER_NAMESPACE, json.dumps(names)))
+
+    @property
+    def generation(self) -> str:
+        """What the tries between two clears share."""
+        return f"{self.max_tries}/{self.dag_run_start}"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The two labels of the reference (its section "Job Spec Configuration")."""
+        return {IDENTIFIER_LABEL: self.identifier, FLOW_RUN_ID_LABEL: self.flow_run_id}
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Which task instance the Job belongs to, for people and for a later try."""
+        facts = {
+            "dag_id": self.dag_id,
+            "run_id": self.run_id,
+            "task_id": self.task_id,
+            "map_index": str(self.map_index),
+            "try_number": str(self.try_number),
+            "generation": self.generation,
+        }
+        return {ANNOTATION_PREFIX + name: value for name, value in facts.items()}
+
+    def job_name(self, base: str | None, longest: int = LONGEST_JOB_NAME) -> str:
+        """Derive the Job's name from the flow run id, so that ``create`` is the lock.
+
+        :param base: what the name begins with, usually the spec's ``name`` or ``generateName``;
+            without one the DAG's and the task's ids.
+        :param longest: most characters that the name may have.
+        """
+        suffix = self.flow_run_id.replace("-", "")[-_SUFFIX_DIGITS:]
+        readable = re.sub(r"[^a-z0-9]+", "-", (base or f"{self.dag_id}-{self.task_id}").lower())
+        readable = readable[: longest - len(suffix) - 1].strip("-")
+        return f"{readable}-{suffix}" if readable else f"flow-{suffix}"

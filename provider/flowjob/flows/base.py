@@ -1,0 +1,68 @@
+"""What every kind of flow shares. Pure: no Airflow, no Kubernetes client."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class FlowConnection:
+    """What a flow needs of an Airflow connection.
+
+    :param api_url: base address of the service.
+    :param api_key: the secret that the service asks for.
+    """
+
+    api_url: str
+    api_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class FlowRequest:
+    """What a flow may know about the flow run when it says what its container runs.
+
+    :param flow_run_id: id of the flow run.
+    :param image: image of the flow container.
+    :param namespace: Kubernetes namespace of the Job.
+    :param connection: the connection that the flow asked for by ``conn_id``.
+    """
+
+    flow_run_id: str
+    image: str
+    namespace: str
+    connection: FlowConnection | None = None
+
+
+@dataclass(frozen=True)
+class FlowCommand:
+    """How the flow container starts (Kubernetes' ``command``, ``args`` and ``env``).
+
+    :param command: the container's entrypoint; None leaves the spec's own.
+    :param args: the entrypoint's arguments; None leaves the spec's own.
+    :param env: variables that this kind of flow adds, as literal values.
+    """
+
+    command: list[str] | None = None
+    args: list[str] | None = None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Flow(ABC):
+    """What the flow container runs, and how."""
+
+    # Airflow renders these attributes where they stand in a template field.
+    template_fields: ClassVar[tuple[str, ...]] = ()
+    # The Airflow connection whose values the flow needs, if any.
+    conn_id: str | None = None
+
+    @abstractmethod
+    def command(self, request: FlowRequest) -> FlowCommand:
+        """Say what the flow container runs in this flow run."""
+
+
+def escape(text: str) -> str:
+    """Keep the kubelet from expanding ``$(NAME)`` and ``$$`` in what we write by ourselves."""
+    return text.replace("$", "$$")

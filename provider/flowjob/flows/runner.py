@@ -1,0 +1,64 @@
+"""What a ``PythonFlow`` runs in the flow container: ``python3 -u -c <this file> module:callable``.
+
+It is sent as text to images that know nothing of this package, so it needs Python's standard
+library alone (3.7 and later).
+"""
+
+import asyncio
+import importlib
+import inspect
+import json
+import os
+import sys
+from typing import Any
+
+RESULT_ERROR = "flowjob result error: "
+
+
+def load(name: str) -> Any:
+    """Import the callable that ``package.module:callable`` names."""
+    module_name, _, attribute_path = name.partition(":")
+    target = importlib.import_module(module_name)
+    for attribute in attribute_path.split("."):
+        target = getattr(target, attribute)
+    return target
+
+
+def write_message(text: bytes) -> None:
+    """Leave ``text`` where the kubelet collects the container's termination message."""
+    with open(os.environ["FLOW_RESULT_PATH"], "wb") as file:
+        file.write(text)
+
+
+def result_message(result: Any, limit: int) -> bytes:
+    """Encode the flow's return value, or say why that cannot be done.
+
+    The flow has done its work by now: a bad result must not make Kubernetes run it again, so it
+    is told in the message and not by the exit code.
+    """
+    try:
+        text = json.dumps(result, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        return f"{RESULT_ERROR}it is not JSON ({error})".encode(errors="replace")[: limit - 1]
+    if len(text) >= limit:
+        return f"{RESULT_ERROR}it has {len(text)} bytes and {limit - 1} fit".encode()
+    return text
+
+
+def main() -> None:
+    """Run the callable with its parameters; its return value is the flow run's result."""
+    limit = int(os.environ["FLOW_RESULT_LIMIT"])
+    try:
+        result = load(sys.argv[1])(**json.loads(os.environ["FLOW_PARAMETERS"]))
+        if inspect.iscoroutine(result):
+            result = asyncio.run(result)
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        write_message(message.encode(errors="replace")[: limit - 1])
+        raise
+    if result is not None:
+        write_message(result_message(result, limit))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""Follow the log of a flow container: every line once, over reconnects and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from flowjob.cluster import ApiError, Cluster, delays, describe, is_transient, pods_path
+from flowjob.outcome import KubernetesObject, Observation, flow_container_status
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
+log = logging.getLogger(__name__)
+
+Emit = Callable[[str], None]
+
+# Seconds without a line after which a follower connects anew: a flow may be silent for hours,
+# and a dead connection looks the same.
+_SILENCE = 300
+# Seconds that the pod's status may lag behind the end of its log stream.
+_STATUS_LAG = 2
+# Lines of stdout and stderr may stand in the log a little out of the order of their times.
+_DISORDER = timedelta(seconds=2)
+# So many timestamps are remembered before the old ones are forgotten.
+_REMEMBERED = 10_000
+# Seconds that the logs of an ended flow run may take to be read to their ends.
+_FINISH_TIMEOUT = 60
+
+_LINE = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d) ")
+
+
+class LogCursor:
+    """How far a log was read, and which of its last lines were seen.
+
+    Kubernetes' ``sinceTime`` has whole seconds, so a log that is taken up again begins with lines
+    that were read before; their timestamps, which are unique, tell them.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[bytes, datetime] = {}
+        self._latest: datetime | None = None
+
+    @property
+    def since(self) -> str | None:
+        """From when the log is to be read again (RFC 3339), None: from its beginning."""
+        return (self._latest - _DISORDER).isoformat() if self._latest else None
+
+    def take(self, line: bytes) -> str | None:
+        """Return the text of a line ``TIMESTAMP TEXT``, None where it was taken before."""
+        match = _LINE.match(line)
+        if match is None:
+            # Not the flow's: the kubelet's own word, such as that a log is no longer there.
+            return line.decode(errors="replace")
+        timestamp, text = match.group(), line[match.end() :]
+        if timestamp in self._seen:
+            return None
+        second = datetime.fromisoformat((match[1] + match[3]).decode())
+        self._seen[timestamp] = second
+        self._latest = max(second, self._latest or second)
+        if len(self._seen) > 2 * _REMEMBERED:
+            self._forget(self._latest - _DISORDER)
+        return text.decode(errors="replace")
+
+    def _forget(self, since: datetime) -> None:
+        old = [timestamp for timestamp, second in self._seen.items() if second < since]
+        for timestamp in old[:-_REMEMBERED]:
+            del self._seen[timestamp]
+
+
+class LogFollower:
+    """Follows the flow container of one pod.
+
+    :param cluster: where the pod is.
+    :param pod: the pod as it was first seen.
+    :param emit: takes each line.
+    """
+
+    def __init__(self, cluster: Cluster, pod: KubernetesObject, emit: Emit) -> None:
+        self._cluster = cluster
+        self._pod = pod
+        self._emit = emit
+        self._cursor = LogCursor()
+        self._retries = delays()
+        self._job_ended = False
+        self._news = asyncio.Event()
+
+    def see(self, pod: KubernetesObject) -> None:
+        """Take the pod as it was just seen."""
+        self._pod = pod
+        self._news.set()
+
+    def job_ended(self) -> None:
+        """Say that the Job is over: the container will not start, or start again."""
+        self._job_ended = True
+        self._news.set()
+
+    async def run(self) -> None:
+        """Follow the log until the container has ended for good and its log is read.
+
+        :raises ApiError: the right to read logs is missing.
+        """
+        restarts = 0
+        while True:
+            self._news.clear()
+            status = flow_container_status(self._pod) or {}
+            state = status.get("state") or {}
+            if status.get("restartCount", 0) > restarts:
+                restarts = status["restartCount"]
+                await self._read(previous=True)
+            if "terminated" in state and (self._job_ended or self._stays_ended()):
+                await self._read()
+                return
+            if "running" in state:
+                await self._follow()
+            if self._job_ended:
+                return
+            if "running" not in state:
+                await self._news.wait()
+
+    async def _follow(self) -> None:
+        try:
+            await self._read(follow=True)
+            await self._wait_for_news(_STATUS_LAG)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.info("The log of the flow broke off (%s), reading on", describe(error))
+            await self._wait_for_news(next(self._retries))
+            # The container may have been restarted meanwhile: its log is another one then.
+            await self._refresh()
+
+    async def _wait_for_news(self, longest: float) -> None:
+        try:
+            async with asyncio.timeout(longest):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    async def _refresh(self) -> None:
+        try:
+            self._pod = await self._cluster.request("GET", self._path)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+    @property
+    def _path(self) -> str:
+        metadata = self._pod["metadata"]
+        return f"{pods_path(metadata['namespace'])}/{metadata['name']}"
+
+    async def _read(self, *, follow: bool = False, previous: bool = False) -> None:
+        """Emit the lines that are new, to the end of the stream."""
+        query = {"container": self._pod["spec"]["containers"][0]["name"], "timestamps": "true"}
+        query |= {"follow": "true"} if follow else {}
+        query |= {"previous": "true"} if previous else {}
+        query |= {"sinceTime": self._cursor.since} if self._cursor.since else {}
+        try:
+            async with self._cluster.open("GET", f"{self._path}/log", query, silence=_SILENCE) as r:
+                # The unfinished line of a stream that goes on is read again when it is done.
+                async for line in _lines(r, unfinished=not follow):
+                    self._retries = delays()
+                    if (text := self._cursor.take(line)) is not None:
+                        self._emit(text)
+        except ApiError as error:
+            # 400: the container does not run yet, or has no earlier run. 404: the pod is gone.
+            if error.code not in (400, 404):
+                raise
+
+    def _stays_ended(self) -> bool:
+        return (
+            self._pod["spec"].get("restartPolicy") == "Never"
+            or (self._pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+            or "deletionTimestamp" in self._pod["metadata"]
+        )
+
+
+class FlowLog:
+    """The logs of all the pods of a flow run, each followed from when it is first seen.
+
+    :param cluster: where the pods are.
+    :param emit: takes each line.
+    """
+
+    def __init__(self, cluster: Cluster, emit: Emit) -> None:
+        self._cluster = cluster
+        self._emit = emit
+        self._followers: dict[str, tuple[LogFollower, asyncio.Task[None]]] = {}
+
+    def see(self, observation: Observation) -> None:
+        """Take the pods as they were just seen."""
+        for uid, pod in observation.pods.items():
+            if uid in self._followers:
+                self._followers[uid][0].see(pod)
+            else:
+                follower = LogFollower(self._cluster, pod, self._emit)
+                self._followers[uid] = follower, asyncio.create_task(follower.run())
+
+    async def finish(self) -> None:
+        """Read the logs of an ended flow run to their ends.
+
+        A log that cannot be read costs its lines, never the outcome.
+        """
+        for follower, _ in self._followers.values():
+            follower.job_ended()
+        tasks = [task for _, task in self._followers.values()]
+        if not tasks:
+            return
+        done, unfinished = await asyncio.wait(tasks, timeout=_FINISH_TIMEOUT)
+        if unfinished:
+            log.warning("The flow's log was not read to its end within %s s", _FINISH_TIMEOUT)
+        for task in done:
+            if error := task.exception():
+                log.warning("The flow's log cannot be read: %s", describe(error))
+
+    async def close(self) -> None:
+        """Stop following."""
+        tasks = [task for _, task in self._followers.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _lines(response: ClientResponse, *, unfinished: bool) -> AsyncIterator[bytes]:
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line
+    if rest and unfinished:
+        yield rest

@@ -1,0 +1,284 @@
+"""``FlowJobOperator``: run a flow on a Kubernetes Job that the user wrote."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from flowjob.environment import flow_environment, parameters_json
+from flowjob.exceptions import FlowJobError, FlowRunFailedError, JobSpecError
+from flowjob.flow_run import FLOW_RUN_ID_LABEL, FlowRun
+from flowjob.flows import Flow, as_flow
+from flowjob.flows.base import FlowConnection, FlowRequest
+from flowjob.job_spec import FlowContainer, JobSpec, Manifest
+from flowjob.outcome import SUCCEEDED, Outcome, parse_result
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class FlowJobOperator(BaseOperator):
+    """Run a flow on a Kubernetes Job and carry its result back to Airflow.
+
+    It loads the job spec, overrides its first container and two labels, creates the Job, waits
+    for its end while the flow's log lines come into the task's log, and pushes the XComs
+    ``flow_run_id``, ``job_name``, ``namespace``, ``status`` and ``outcome``. The flow's own
+    result is the ``return_value``.
+
+    :param job_spec_file: path of the Job spec (YAML): beside the DAG file, absolute, or on the
+        DAG's ``template_searchpath``. It is loaded when the DAG is parsed; one with Jinja in it
+        when the task runs. (templated)
+    :param job_spec: the Job spec as a dict, in place of a file.
+    :param image: image of the flow container, ``registry_url/image_name:image_tag``; default: the
+        one that the spec's first container has. (templated)
+    :param flow: what the flow container runs: ``"package.module:callable"``, a command as a list,
+        or a ``Flow`` of ``flowjob.flows``; default: ``PrefectCloudFlow()``, the contract of
+        Prefect's KubernetesJobEnvironment. (templated)
+    :param parameters: the flow's parameters, JSON values by name. (templated)
+    :param env: environment variables of the flow container, strings by name. Jinja in them is
+        rendered, and the result is not stored in Airflow's database as that of a template field
+        would be.
+    :param namespace: Kubernetes namespace of the Job; default: the spec's, then the
+        connection's, then ``default``. (templated)
+    :param name: what the Job's name begins with; default: the spec's name. (templated)
+    :param kubernetes_conn_id: Airflow connection of the cluster, of type ``kubernetes``.
+        (templated)
+    :raises JobSpecError: at parse, the job spec is not what it should be.
+    :raises FlowError: at parse, ``flow`` is none of its forms.
+    """
+
+    template_fields: Sequence[str] = (
+        "job_spec_file",
+        "image",
+        "flow",
+        "parameters",
+        "namespace",
+        "name",
+        "kubernetes_conn_id",
+    )
+    ui_color = "#326ce5"
+    ui_fgcolor = "#fff"
+
+    def __init__(
+        self,
+        *,
+        job_spec_file: str | None = None,
+        job_spec: Manifest | None = None,
+        image: str | None = None,
+        flow: str | list[str] | Flow | None = None,
+        parameters: dict[str, Any] | None = None,
+        env: dict[str, str] | None = None,
+        namespace: str | None = None,
+        name: str | None = None,
+        kubernetes_conn_id: str = "kubernetes_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.job_spec_file = job_spec_file
+        self.image = image
+        self.flow = flow
+        self.parameters = parameters
+        self.env = env
+        self.namespace = namespace
+        self.name = name
+        self.kubernetes_conn_id = kubernetes_conn_id
+        if (job_spec_file is None) == (job_spec is None):
+            raise JobSpecError(f"task {self.task_id!r}: give either job_spec_file or job_spec")
+        self._job_spec = JobSpec.from_dict(job_spec) if job_spec is not None else None
+        if flow is None or isinstance(flow, str | list | tuple | Flow):
+            as_flow(flow)
+        self._depend_on_xcoms_of_env()
+
+    def _depend_on_xcoms_of_env(self) -> None:
+        """Do for ``env``, which is no template field, what Airflow does for those."""
+        from airflow.sdk.definitions.xcom_arg import XComArg
+
+        XComArg.apply_upstream_relationship(self, self.env)
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Map over arguments, as every operator does.
+
+        :raises JobSpecError: a ``job_spec`` is given, which Airflow would store in its database.
+        """
+        if "job_spec" in kwargs:
+            raise JobSpecError(
+                "Airflow stores what partial() takes: give a mapped task a job_spec_file"
+            )
+        return super().partial(**kwargs)
+
+    def prepare_template(self) -> None:
+        """Load the job spec when the DAG is parsed and knows its file (Airflow calls this)."""
+        if isinstance(self.job_spec_file, str) and not _has_jinja(self.job_spec_file):
+            self._job_spec = self._load_job_spec(self.job_spec_file)
+
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Render the template fields; a ``Flow`` is copied first, as Airflow renders in place."""
+        self.flow = copy.copy(self.flow)
+        super().render_template_fields(context, jinja_env)
+
+    def execute(self, context: Context) -> Any:
+        """Run the flow and return its result.
+
+        :raises AirflowFailException: it failed, and no retry can heal the cause.
+        :raises FlowRunFailedError: the flow failed.
+        :raises ClusterError: the cluster gave no usable answer.
+        """
+        try:
+            return self._execute(context)
+        except FlowJobError as error:
+            if error.heals_by_retry:
+                raise
+            raise _fail_exception(str(error)) from None
+
+    def _execute(self, context: Context) -> Any:
+        # First of all: the secrets in it are masked in every log line from here on.
+        env = self._rendered_env(context)
+
+        from flowjob.cluster import Cluster, load_connection
+        from flowjob.loop_thread import LoopThread
+        from flowjob.wait import wait_for_outcome
+
+        spec = self._job_spec or self._load_job_spec(str(self.job_spec_file))
+        connection = load_connection(self.kubernetes_conn_id)
+        namespace = self.namespace or spec.namespace or connection.namespace or "default"
+        manifest = self._manifest(context, spec, env, namespace)
+        with LoopThread() as loop, loop.use(Cluster(connection)) as cluster:
+            job = loop.run(cluster.create_job(manifest))
+            self._push_job(context, job)
+            outcome = loop.run(wait_for_outcome(cluster, job, self._log_line))
+        return self._collect(context, spec, outcome)
+
+    def _manifest(
+        self, context: Context, spec: JobSpec, env: Mapping[str, Any], namespace: str
+    ) -> Manifest:
+        """Make the Job of this flow run."""
+        flow_run = _flow_run(context)
+        flow = as_flow(self.flow)
+        if self.flow is None and spec.has_command:
+            self.log.info(
+                "No flow is given, so Prefect's command replaces that of the job spec: "
+                "set flow=SpecFlow() to run the spec's own"
+            )
+        image = self.image or spec.image
+        if not image:
+            raise JobSpecError(
+                f"task {self.task_id!r} has no image: give the operator an image, "
+                "or the first container of the job spec"
+            )
+        connection = _flow_connection(flow.conn_id) if flow.conn_id else None
+        request = FlowRequest(flow_run.flow_run_id, image, namespace, connection)
+        command = flow.command(request)
+        container = FlowContainer(
+            image=self.image or None,
+            command=command.command,
+            args=command.args,
+            env=flow_environment(
+                flow_run,
+                spec,
+                parameters=parameters_json(self.parameters or {}),
+                airflow=_airflow_variables(context),
+                flow=command.env,
+                user=env,
+            ),
+        )
+        return spec.for_flow_run(flow_run, container, namespace=namespace, name=self.name)
+
+    def _push_job(self, context: Context, job: Manifest) -> None:
+        """Say which Job it is as soon as it exists."""
+        metadata = job["metadata"]
+        self.log.info("Created Job %s in namespace %s", metadata["name"], metadata["namespace"])
+        ti = context["ti"]
+        ti.xcom_push(key="flow_run_id", value=metadata["labels"][FLOW_RUN_ID_LABEL])
+        ti.xcom_push(key="job_name", value=metadata["name"])
+        ti.xcom_push(key="namespace", value=metadata["namespace"])
+
+    def _collect(self, context: Context, spec: JobSpec, outcome: Outcome) -> Any:
+        """Push the outcome and return the flow's result."""
+        ti = context["ti"]
+        ti.xcom_push(key="status", value=outcome.status)
+        ti.xcom_push(key="outcome", value=outcome.to_dict())
+        if outcome.status != SUCCEEDED:
+            raise FlowRunFailedError(f"the flow run failed: {outcome.message}")
+        self.log.info("The flow run succeeded")
+        return parse_result(outcome, spec.result_limit) if self.do_xcom_push else None
+
+    def _log_line(self, line: str) -> None:
+        self.log.info("%s", line)
+
+    def _rendered_env(self, context: Context) -> dict[str, Any]:
+        """Render ``env`` to strings, also in a DAG that renders its templates as native objects."""
+        from airflow.sdk.definitions._internal.templater import Templater
+
+        templater = Templater()
+        templater.template_ext = ()
+        jinja_env = context["dag"].get_template_env(force_sandboxed=True)
+        rendered: dict[str, Any] = templater.render_template(self.env or {}, context, jinja_env)
+        return rendered
+
+    def _load_job_spec(self, file: str) -> JobSpec:
+        """Load the job spec from where DESIGN section 3 says: beside the DAG file, and so on."""
+        dag = self.get_dag()
+        folders = [Path(dag.fileloc).parent] if dag else []
+        folders += [Path(folder) for folder in (dag and dag.template_searchpath) or []]
+        # Joined to an absolute path, a folder gives that path.
+        candidates = [folder / file for folder in folders] or [Path(file)]
+        found = next((path for path in candidates if path.exists()), None)
+        if found is None:
+            places = ", ".join(dict.fromkeys(str(path) for path in candidates))
+            raise JobSpecError(f"task {self.task_id!r}: no job spec at {places}")
+        return JobSpec.from_file(found)
+
+
+def _has_jinja(text: str) -> bool:
+    return "{{" in text or "{%" in text
+
+
+def _flow_run(context: Context) -> FlowRun:
+    ti, dag_run = context["ti"], context["dag_run"]
+    return FlowRun(
+        flow_run_id=str(ti.id),
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=ti.task_id,
+        map_index=-1 if ti.map_index is None else ti.map_index,
+        try_number=ti.try_number,
+        max_tries=ti.max_tries,
+        dag_run_start=dag_run.start_date.isoformat() if dag_run.start_date else "",
+    )
+
+
+def _airflow_variables(context: Context) -> dict[str, str]:
+    """Return Airflow's own variables, and the map index and the data interval where there are."""
+    from airflow.sdk.execution_time.context import context_to_airflow_vars
+
+    variables: dict[str, str] = context_to_airflow_vars(context, in_env_var_format=True)
+    map_index = context["ti"].map_index
+    if map_index is not None and map_index >= 0:
+        variables["AIRFLOW_CTX_MAP_INDEX"] = str(map_index)
+    # A run that was triggered by hand has none.
+    if start := context.get("data_interval_start"):
+        variables["AIRFLOW_CTX_DATA_INTERVAL_START"] = start.isoformat()
+    if end := context.get("data_interval_end"):
+        variables["AIRFLOW_CTX_DATA_INTERVAL_END"] = end.isoformat()
+    return variables
+
+
+def _flow_connection(conn_id: str) -> FlowConnection:
+    from flowjob.hooks.prefect import PrefectHook
+
+    return PrefectHook(conn_id).get_conn()
+
+
+def _fail_exception(message: str) -> Exception:
+    """Make Airflow's exception for a failure without retries, from where this Airflow has it."""
+    from airflow import exceptions
+    from airflow.sdk import exceptions as sdk_exceptions
+
+    module: Any = sdk_exceptions if hasattr(sdk_exceptions, "AirflowFailException") else exceptions
+    exception: Exception = module.AirflowFailException(message)
+    return exception

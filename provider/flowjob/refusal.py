@@ -1,0 +1,30 @@
+"""Say in one sentence why the API server refused a request, without repeating the spec.
+
+Pure: from the server's ``Status`` (meta/v1) to text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def explain(status: dict[str, Any]) -> str:
+    """Tell the reason of a refused request.
+
+    The server's own message is told except for 422, which repeats values of the spec: there the
+    fields and the kind of each error are told instead.
+
+    :param status: the response's body, a ``Status`` of meta/v1.
+    """
+    reason = status.get("reason") or "refused"
+    causes = (status.get("details") or {}).get("causes") or []
+    if status.get("code") == 422 and causes:
+        return f"{reason}: " + "; ".join(_explain_cause(cause) for cause in causes)
+    return f"{reason}: {status.get('message') or 'no message'}"
+
+
+def _explain_cause(cause: dict[str, Any]) -> str:
+    # FieldValueInvalid -> "value invalid"
+    kind = (cause.get("reason") or "refused").removeprefix("Field")
+    words = "".join(f" {c.lower()}" if c.isupper() else c for c in kind).strip()
+    return f"{cause.get('field') or 'the object'}: {words}"

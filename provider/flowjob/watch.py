@@ -1,0 +1,90 @@
+"""List and watch: follow the objects of one collection over every kind of interruption."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from flowjob.cluster import ApiError, Cluster, delays, describe, is_transient
+
+log = logging.getLogger(__name__)
+
+KubernetesObject = dict[str, Any]
+
+# Seconds after which the server ends a watch, and without a byte after which we do: it sends a
+# bookmark each minute.
+_WATCH_TIMEOUT = 300
+_SILENCE = 90
+
+
+@dataclass(frozen=True)
+class Listed:
+    """All the objects that the collection has now; what is missing is gone."""
+
+    items: list[KubernetesObject]
+
+
+@dataclass(frozen=True)
+class Changed:
+    """One object of the collection as it is now, or as it was when it went."""
+
+    object: KubernetesObject
+    gone: bool
+
+
+async def list_and_watch(
+    cluster: Cluster, path: str, label_selector: str
+) -> AsyncIterator[Listed | Changed]:
+    """Yield the state of a collection and then each change of it, without end.
+
+    A broken connection is taken up where it stopped, an expired resourceVersion listed anew.
+
+    :param path: REST path of the collection.
+    :param label_selector: Kubernetes label selector of the objects.
+    :raises ApiError: the right to list or watch is missing, or the namespace is.
+    """
+    version = ""
+    retries = delays()
+    while True:
+        try:
+            if not version:
+                listing = await cluster.request("GET", path, {"labelSelector": label_selector})
+                version = listing["metadata"]["resourceVersion"]
+                yield Listed(listing["items"])
+            async for event in _watch_once(cluster, path, label_selector, version):
+                version = event["object"]["metadata"]["resourceVersion"]
+                retries = delays()
+                if event["type"] != "BOOKMARK":
+                    yield Changed(event["object"], gone=event["type"] == "DELETED")
+        except Exception as error:
+            if isinstance(error, ApiError) and error.code == 410:
+                version = ""
+            elif not is_transient(error):
+                raise
+            else:
+                log.info("The watch of %s broke off (%s), trying again", path, describe(error))
+        # Also after a clean end: a proxy that ends each watch at once must not be hammered.
+        await asyncio.sleep(next(retries))
+
+
+async def _watch_once(
+    cluster: Cluster, path: str, label_selector: str, version: str
+) -> AsyncIterator[KubernetesObject]:
+    query = {
+        "labelSelector": label_selector,
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": version,
+        "timeoutSeconds": str(_WATCH_TIMEOUT),
+    }
+    async with cluster.open("GET", path, query, silence=_SILENCE) as response:
+        async for line in response.content:
+            event = json.loads(line)
+            if event["type"] == "ERROR":
+                # An expired resourceVersion comes as HTTP 200 with a 410 inside.
+                raise ApiError(event["object"].get("code", 500), event["object"])
+            yield event

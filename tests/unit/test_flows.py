@@ -1,0 +1,172 @@
+"""What the flow container runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowjob.exceptions import FlowError
+from flowjob.flows import CommandFlow, PrefectCloudFlow, PythonFlow, SpecFlow, as_flow
+from flowjob.flows.base import FlowConnection, FlowRequest
+from flowjob.flows.runner import RESULT_ERROR
+
+REQUEST = FlowRequest("run-id", "flows:1", "default", FlowConnection("https://prefect/", "key"))
+
+
+def test_short_forms_name_a_flow() -> None:
+    assert as_flow("a.b:c") == PythonFlow("a.b:c")
+    assert as_flow(["sh", "-c", "true"]) == CommandFlow(["sh", "-c", "true"])
+    assert as_flow(None) == PrefectCloudFlow()
+    assert as_flow(SpecFlow()) == SpecFlow()
+    with pytest.raises(FlowError, match="flow is a int"):
+        as_flow(1)
+
+
+@pytest.mark.parametrize("name", ["a.b", "a:b:c", "a b:c", "", "a.:b", ":b", "a:", "1a:b"])
+def test_a_python_flow_that_names_no_callable_is_refused(name: str) -> None:
+    with pytest.raises(FlowError, match="package.module:callable"):
+        PythonFlow(name).command(REQUEST)
+
+
+@pytest.mark.parametrize("words", [[], ["sleep", 1], [None]])
+def test_a_command_that_is_no_list_of_strings_is_refused(words: list[Any]) -> None:
+    with pytest.raises(FlowError, match="list of at least one string"):
+        CommandFlow(words).command(REQUEST)
+
+
+def test_a_command_reaches_the_container_as_it_was_written() -> None:
+    command = CommandFlow(["echo", "$(HOME)", "$$"]).command(REQUEST)
+    assert command.command == ["echo", "$$(HOME)", "$$$$"]
+    assert command.args == []
+
+
+def test_a_spec_flow_leaves_the_container_as_it_is() -> None:
+    command = SpecFlow().command(REQUEST)
+    assert (command.command, command.args, dict(command.env)) == (None, None, {})
+
+
+def test_the_default_flow_is_the_references_contract() -> None:
+    command = PrefectCloudFlow(flow_file_path="/flow.prefect").command(REQUEST)
+    assert command.command == ["/bin/sh", "-c"]
+    assert command.args == [
+        "python -c 'import prefect; prefect.environments.execution.load_and_run_flow()'"
+    ]
+    assert command.env == {
+        "PREFECT__CLOUD__GRAPHQL": "https://prefect/graphql",
+        "PREFECT__CLOUD__API_KEY": "key",
+        "PREFECT__CONTEXT__FLOW_RUN_ID": "run-id",
+        "PREFECT__CONTEXT__NAMESPACE": "default",
+        "PREFECT__CONTEXT__IMAGE": "flows:1",
+        "PREFECT__CONTEXT__FLOW_FILE_PATH": "/flow.prefect",
+        "PREFECT__CLOUD__USE_LOCAL_SECRETS": "false",
+        "PREFECT__ENGINE__FLOW_RUNNER__DEFAULT_CLASS": "prefect.engine.cloud.CloudFlowRunner",
+        "PREFECT__CLOUD__SEND_FLOW_RUN_LOGS": "true",
+        "PREFECT__LOGGING__EXTRA_LOGGERS": "[]",
+    }
+    assert "key" not in repr(command)
+    assert "key" not in repr(REQUEST)
+
+
+FLOW = '''
+import sys, asyncio
+
+def add(a, b=1):
+    print("adding")
+    return {"sum": a + b}
+
+async def later():
+    await asyncio.sleep(0)
+    return "later"
+
+class Steps:
+    @staticmethod
+    def one(): return 1
+
+def nothing(): pass
+def broken(region): raise ValueError("no region " + region)
+def not_json(): return {1, 2}
+def not_a_number(): return float("nan")
+def large(): return "x" * 200
+def fits(): return "x" * 97
+def leave(): sys.exit(3)
+'''
+
+
+def run_flow(
+    tmp_path: Path, flow: str, parameters: dict[str, Any], limit: int = 100
+) -> tuple[int, str, str]:
+    """Run a flow as its container does, and return exit code, message and standard error."""
+    (tmp_path / "my_flow.py").write_text(FLOW)
+    message = tmp_path / "message"
+    message.write_text("")
+    command = PythonFlow(flow, python=sys.executable).command(REQUEST)
+    assert command.command is not None
+    assert command.args is not None
+    done = subprocess.run(
+        [word.replace("$$", "$") for word in command.command + command.args],
+        cwd=tmp_path,
+        env={
+            "PATH": os.environ["PATH"],
+            "FLOW_PARAMETERS": json.dumps(parameters),
+            "FLOW_RESULT_PATH": str(message),
+            "FLOW_RESULT_LIMIT": str(limit),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, message.read_text(), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flow", "parameters", "result"),
+    [
+        ("my_flow:add", {"a": 2}, {"sum": 3}),
+        ("my_flow:add", {"a": "$(HOME) ", "b": "é"}, {"sum": "$(HOME) é"}),
+        ("my_flow:later", {}, "later"),
+        ("my_flow:Steps.one", {}, 1),
+        ("my_flow:fits", {}, "x" * 97),
+    ],
+)
+def test_a_python_flows_return_value_is_its_result(
+    tmp_path: Path, flow: str, parameters: dict[str, Any], result: Any
+) -> None:
+    code, message, _ = run_flow(tmp_path, flow, parameters)
+    assert (code, json.loads(message)) == (0, result)
+
+
+def test_a_python_flow_without_a_return_value_has_no_result(tmp_path: Path) -> None:
+    assert run_flow(tmp_path, "my_flow:nothing", {})[:2] == (0, "")
+
+
+def test_a_python_flow_that_raises_tells_type_and_message(tmp_path: Path) -> None:
+    code, message, error = run_flow(tmp_path, "my_flow:broken", {"region": "eu"})
+    assert (code, message) == (1, "ValueError: no region eu")
+    assert "Traceback" in error
+    code, message, _ = run_flow(tmp_path, "my_flow:broken", {"region": "x" * 500})
+    assert (code, len(message)) == (1, 99)
+
+
+def test_a_python_flow_chooses_its_exit_code(tmp_path: Path) -> None:
+    assert run_flow(tmp_path, "my_flow:leave", {})[0] == 3
+
+
+def test_a_missing_callable_fails_the_flow(tmp_path: Path) -> None:
+    code, message, _ = run_flow(tmp_path, "my_flow:absent", {})
+    assert code == 1
+    assert "absent" in message
+
+
+@pytest.mark.parametrize("flow", ["my_flow:not_json", "my_flow:not_a_number", "my_flow:large"])
+def test_a_bad_result_is_told_without_running_the_flow_again(tmp_path: Path, flow: str) -> None:
+    code, message, _ = run_flow(tmp_path, flow, {})
+    # Exit code 0: the flow did its work, and Kubernetes must not repeat it.
+    assert code == 0
+    assert message.startswith(RESULT_ERROR)
+    assert len(message) < 100

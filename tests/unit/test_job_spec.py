@@ -1,0 +1,197 @@
+"""A user's Job spec: loaded and checked, and untouched but for what DESIGN lists."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowjob.exceptions import JobSpecError
+from flowjob.job_spec import FlowContainer, JobSpec
+from tests.unit.test_flow_run import FLOW_RUN
+
+SPEC = """\
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: report
+  annotations: {owner: data}
+  labels:
+    identifier: ""
+    team: data
+spec:
+  backoffLimit: 0
+  someFieldOfTomorrow: {kept: true}
+  template:
+    spec:
+      containers:
+        - name: flow-container
+          image: ""
+          env:
+            - name: MY_ENV
+              value: foo
+            - name: FROM_SECRET
+              valueFrom: {secretKeyRef: {name: s, key: k}}
+          resources: {limits: {cpu: "2"}}
+        - name: proxy
+          image: proxy:1
+          env:
+            - name: MY_ENV
+              value: proxy's
+"""
+CONTAINER = FlowContainer(
+    image="flows:1", command=["python3"], args=["-V"], env={"MY_ENV": "bar", "NEW": "1"}
+)
+
+
+def load(text: str) -> JobSpec:
+    return JobSpec.from_text(text, "spec.yaml")
+
+
+def manifest(text: str, container: FlowContainer = CONTAINER) -> dict[str, Any]:
+    return load(text).for_flow_run(FLOW_RUN, container, namespace="flows", name=None)
+
+
+def test_only_what_design_lists_differs_from_the_file() -> None:
+    job = manifest(SPEC)
+    first, second = job["spec"]["template"]["spec"]["containers"]
+    assert job["spec"]["someFieldOfTomorrow"] == {"kept": True}
+    assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+    assert job["metadata"]["name"] == "report-9b3c5d4e6f708192"
+    assert job["metadata"]["namespace"] == "flows"
+    assert job["metadata"]["labels"] == {"team": "data", **FLOW_RUN.labels}
+    assert job["metadata"]["annotations"] == {"owner": "data", **FLOW_RUN.annotations}
+    assert job["spec"]["template"]["metadata"] == {"labels": FLOW_RUN.labels}
+    assert first == {
+        "name": "flow-container",
+        "image": "flows:1",
+        "command": ["python3"],
+        "args": ["-V"],
+        "env": [
+            {"name": "MY_ENV", "value": "bar"},
+            {"name": "FROM_SECRET", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+            {"name": "NEW", "value": "1"},
+        ],
+        "resources": {"limits": {"cpu": "2"}},
+    }
+    assert second == {
+        "name": "proxy",
+        "image": "proxy:1",
+        "env": [{"name": "MY_ENV", "value": "proxy's"}],
+    }
+
+
+def test_what_was_loaded_serves_the_next_flow_run_unchanged() -> None:
+    spec = load(SPEC)
+    first = spec.for_flow_run(FLOW_RUN, CONTAINER, namespace="a", name=None)
+    expected = copy.deepcopy(first)
+    first["spec"]["template"]["spec"]["containers"].clear()
+    first["metadata"]["labels"].clear()
+    assert spec.for_flow_run(FLOW_RUN, CONTAINER, namespace="a", name=None) == expected
+
+
+def test_a_dict_of_the_users_is_never_changed() -> None:
+    given = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "spec": {"template": {"spec": {"containers": [{"name": "flow"}]}}},
+    }
+    before = copy.deepcopy(given)
+    JobSpec.from_dict(given).for_flow_run(FLOW_RUN, CONTAINER, namespace="a", name="x")
+    assert given == before
+
+
+def test_a_spec_flow_keeps_image_command_and_args() -> None:
+    text = SPEC.replace('image: ""', 'image: "own:1"\n          command: [run]\n          args: [a]')
+    first = manifest(text, FlowContainer(None, None, None, {}))["spec"]["template"]["spec"][
+        "containers"
+    ][0]
+    assert (first["image"], first["command"], first["args"]) == ("own:1", ["run"], ["a"])
+
+
+def test_the_users_restart_policy_stays() -> None:
+    text = SPEC.replace("      containers:", "      restartPolicy: OnFailure\n      containers:")
+    assert manifest(text)["spec"]["template"]["spec"]["restartPolicy"] == "OnFailure"
+
+
+def test_generate_name_gives_way_to_the_name_that_is_the_lock() -> None:
+    metadata = manifest(SPEC.replace("name: report", "generateName: report-"))["metadata"]
+    assert metadata["name"].startswith("report-")
+    assert "generateName" not in metadata
+
+
+@pytest.mark.parametrize(
+    ("completions", "longest"), [("", 61), ("completions: 10", 61), ("completions: 101", 59)]
+)
+def test_an_indexed_job_leaves_room_for_the_index_in_its_pods_names(
+    completions: str, longest: int
+) -> None:
+    text = SPEC.replace("backoffLimit: 0", f"completionMode: Indexed\n  {completions}")
+    text = text.replace("name: report", "name: " + "r" * 80)
+    assert len(manifest(text)["metadata"]["name"]) == longest
+
+
+def test_empty_metadata_is_filled() -> None:
+    job = manifest(SPEC.replace("labels:\n    identifier: \"\"\n    team: data", "labels:"))
+    assert job["metadata"]["labels"] == FLOW_RUN.labels
+
+
+def test_yaml_is_read_as_kubectl_reads_it() -> None:
+    job = manifest(SPEC.replace("owner: data", "day: 2026-01-01, time: 2026-01-01 10:00:00"))
+    assert job["metadata"]["annotations"]["day"] == "2026-01-01"
+    assert job["metadata"]["annotations"]["time"] == "2026-01-01 10:00:00"
+
+
+def test_a_merge_key_may_be_overridden() -> None:
+    text = SPEC.replace(
+        "resources: {limits: {cpu: \"2\"}}",
+        "resources: &r {limits: {cpu: \"2\"}}\n"
+        "        - {name: other, resources: {<<: *r, limits: {cpu: \"1\"}}}",
+    )
+    containers = manifest(text)["spec"]["template"]["spec"]["containers"]
+    assert containers[1]["resources"] == {"limits": {"cpu": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("containers", "limit"), [(1, 4096), (3, 4096), (4, 3072), (10, 1228)]
+)
+def test_the_results_limit_is_what_the_kubelet_keeps(containers: int, limit: int) -> None:
+    more = "".join(f"        - {{name: c{number}, image: i}}\n" for number in range(containers - 2))
+    assert load(SPEC + more if containers > 1 else SPEC.split("        - name: proxy")[0]).result_limit == limit
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("kind: Job", "kind: CronJob", "spec.yaml:2: the job spec is a batch/v1/CronJob"),
+        ("batch/v1", "v1", "spec.yaml:2: the job spec is a v1/Job"),
+        ("backoffLimit: 0", "backoffLimit: 0\n  backoffLimit: 1", "spec.yaml:11"),
+        ("  name: report", "  name: report\n---\nkind: Job", "spec.yaml"),
+        ("      containers:", "      containers:\n      others:", "spec.yaml:14: spec.template"),
+        ("- name: flow-container", "- noname: x", "spec.yaml:15: spec.template.spec.containers[0]"),
+        ("env:\n            - name: MY_ENV\n", "env:\n            MY_ENV: 1\n            x:\n", "spec.yaml"),
+        ("  name: report", "\tname: report", "spec.yaml:4"),
+        ("labels:", "labels: 1\n  x:", "spec.yaml:6: metadata.labels"),
+    ],
+)
+def test_a_bad_spec_is_told_by_file_line_and_field(old: str, new: str, message: str) -> None:
+    assert old in SPEC
+    with pytest.raises(JobSpecError) as raised:
+        load(SPEC.replace(old, new, 1))
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing", "[]", "text", "{}", "a: !!python/none x"])
+def test_what_is_no_job_at_all_is_refused(text: str) -> None:
+    with pytest.raises(JobSpecError):
+        load(text)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes(b"\xe9")
+    for path in (tmp_path / "missing.yaml", tmp_path, tmp_path / "latin.yaml"):
+        with pytest.raises(JobSpecError, match=str(path)):
+            JobSpec.from_file(path)

@@ -1,0 +1,31 @@
+"""Why the API server refused a Job, without the Job."""
+
+from __future__ import annotations
+
+from flowjob.refusal import explain
+
+
+def test_a_misspelt_field_is_named() -> None:
+    message = 'strict decoding error: unknown field "spec.template.spec.containers[0].imagePulPolicy"'
+    status = {"code": 400, "reason": "BadRequest", "message": message}
+    assert explain(status) == f"BadRequest: {message}"
+
+
+def test_a_refused_value_is_told_by_its_field_and_not_repeated() -> None:
+    status = {
+        "code": 422,
+        "reason": "Invalid",
+        "message": 'Job.batch "x" is invalid: spec.x: Invalid value: "s3cret": no',
+        "details": {
+            "causes": [
+                {"reason": "FieldValueInvalid", "field": "spec.x", "message": "s3cret"},
+                {"reason": "FieldValueRequired", "field": "spec.y", "message": "s3cret"},
+            ]
+        },
+    }
+    assert explain(status) == "Invalid: spec.x: value invalid; spec.y: value required"
+
+
+def test_an_answer_of_something_else_is_told_too() -> None:
+    assert explain({"code": 502, "message": "Bad gateway"}) == "refused: Bad gateway"
+    assert explain({}) == "refused: no message"
