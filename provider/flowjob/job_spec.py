@@ -150,9 +150,13 @@ class JobSpec:
         metadata.pop("generateName", None)
         metadata["name"] = flow_run.job_name(name or self.base_name, self._longest_name)
         metadata["namespace"] = namespace
-        _mapping(metadata, "labels").update(flow_run.labels)
+        template_labels = _mapping(_mapping(template, "metadata"), "labels")
+        if not metadata.get("labels"):
+            # The API server would do so, were it not for the two labels of ours.
+            metadata["labels"] = dict(template_labels)
+        metadata["labels"].update(flow_run.labels)
+        template_labels.update(flow_run.labels)
         _mapping(metadata, "annotations").update(flow_run.annotations)
-        _mapping(_mapping(template, "metadata"), "labels").update(flow_run.labels)
         # The API server takes no Job without it; its own default, Always, is not for Jobs.
         template["spec"].setdefault("restartPolicy", "Never")
         _override(template["spec"]["containers"][0], container)

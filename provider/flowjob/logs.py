@@ -26,8 +26,8 @@ _SILENCE = 300
 _STATUS_LAG = 2
 # Lines of stdout and stderr may stand in the log a little out of the order of their times.
 _DISORDER = timedelta(seconds=2)
-# So many timestamps are remembered before the old ones are forgotten.
-_REMEMBERED = 10_000
+# So many timestamps are kept before the old ones are forgotten.
+_PRUNE_AT = 10_000
 # Seconds that the logs of an ended flow run may take to be read to their ends.
 _FINISH_TIMEOUT = 60
 
@@ -44,6 +44,7 @@ class LogCursor:
     def __init__(self) -> None:
         self._seen: dict[bytes, datetime] = {}
         self._latest: datetime | None = None
+        self._prune_at = _PRUNE_AT
 
     @property
     def since(self) -> str | None:
@@ -62,14 +63,14 @@ class LogCursor:
         second = datetime.fromisoformat((match[1] + match[3]).decode())
         self._seen[timestamp] = second
         self._latest = max(second, self._latest or second)
-        if len(self._seen) > 2 * _REMEMBERED:
-            self._forget(self._latest - _DISORDER)
+        if len(self._seen) >= self._prune_at:
+            self._prune(self._latest - _DISORDER)
         return text.decode(errors="replace")
 
-    def _forget(self, since: datetime) -> None:
-        old = [timestamp for timestamp, second in self._seen.items() if second < since]
-        for timestamp in old[:-_REMEMBERED]:
-            del self._seen[timestamp]
+    def _prune(self, since: datetime) -> None:
+        """Forget the lines that are not sent again; seldom, as a burst may be in one second."""
+        self._seen = {stamp: second for stamp, second in self._seen.items() if second >= since}
+        self._prune_at = max(_PRUNE_AT, 2 * len(self._seen))
 
 
 class LogFollower:

@@ -30,7 +30,7 @@ def test_short_forms_name_a_flow() -> None:
 
 @pytest.mark.parametrize("name", ["a.b", "a:b:c", "a b:c", "", "a.:b", ":b", "a:", "1a:b"])
 def test_a_python_flow_that_names_no_callable_is_refused(name: str) -> None:
-    with pytest.raises(FlowError, match="package.module:callable"):
+    with pytest.raises(FlowError, match=r"package\.module:callable"):
         PythonFlow(name).command(REQUEST)
 
 
@@ -73,7 +73,7 @@ def test_the_default_flow_is_the_references_contract() -> None:
     assert "key" not in repr(REQUEST)
 
 
-FLOW = '''
+FLOW = """
 import sys, asyncio
 
 def add(a, b=1):
@@ -95,7 +95,7 @@ def not_a_number(): return float("nan")
 def large(): return "x" * 200
 def fits(): return "x" * 97
 def leave(): sys.exit(3)
-'''
+"""
 
 
 def run_flow(

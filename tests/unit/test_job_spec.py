@@ -104,7 +104,9 @@ def test_a_dict_of_the_users_is_never_changed() -> None:
 
 
 def test_a_spec_flow_keeps_image_command_and_args() -> None:
-    text = SPEC.replace('image: ""', 'image: "own:1"\n          command: [run]\n          args: [a]')
+    text = SPEC.replace(
+        'image: ""', 'image: "own:1"\n          command: [run]\n          args: [a]'
+    )
     first = manifest(text, FlowContainer(None, None, None, {}))["spec"]["template"]["spec"][
         "containers"
     ][0]
@@ -134,8 +136,14 @@ def test_an_indexed_job_leaves_room_for_the_index_in_its_pods_names(
 
 
 def test_empty_metadata_is_filled() -> None:
-    job = manifest(SPEC.replace("labels:\n    identifier: \"\"\n    team: data", "labels:"))
+    job = manifest(SPEC.replace('labels:\n    identifier: ""\n    team: data', "labels:"))
     assert job["metadata"]["labels"] == FLOW_RUN.labels
+
+
+def test_a_job_without_labels_gets_its_pods_labels_as_kubernetes_would_give_it() -> None:
+    text = SPEC.replace('labels:\n    identifier: ""\n    team: data', "labels: {}")
+    text = text.replace("  template:\n", "  template:\n    metadata: {labels: {app: report}}\n")
+    assert manifest(text)["metadata"]["labels"] == {"app": "report", **FLOW_RUN.labels}
 
 
 def test_yaml_is_read_as_kubectl_reads_it() -> None:
@@ -146,20 +154,21 @@ def test_yaml_is_read_as_kubectl_reads_it() -> None:
 
 def test_a_merge_key_may_be_overridden() -> None:
     text = SPEC.replace(
-        "resources: {limits: {cpu: \"2\"}}",
-        "resources: &r {limits: {cpu: \"2\"}}\n"
-        "        - {name: other, resources: {<<: *r, limits: {cpu: \"1\"}}}",
+        'resources: {limits: {cpu: "2"}}',
+        'resources: &r {limits: {cpu: "2"}}\n'
+        '        - {name: other, resources: {<<: *r, limits: {cpu: "1"}}}',
     )
     containers = manifest(text)["spec"]["template"]["spec"]["containers"]
     assert containers[1]["resources"] == {"limits": {"cpu": "1"}}
 
 
-@pytest.mark.parametrize(
-    ("containers", "limit"), [(1, 4096), (3, 4096), (4, 3072), (10, 1228)]
-)
+@pytest.mark.parametrize(("containers", "limit"), [(1, 4096), (3, 4096), (4, 3072), (10, 1228)])
 def test_the_results_limit_is_what_the_kubelet_keeps(containers: int, limit: int) -> None:
     more = "".join(f"        - {{name: c{number}, image: i}}\n" for number in range(containers - 2))
-    assert load(SPEC + more if containers > 1 else SPEC.split("        - name: proxy")[0]).result_limit == limit
+    assert (
+        load(SPEC + more if containers > 1 else SPEC.split("        - name: proxy")[0]).result_limit
+        == limit
+    )
 
 
 @pytest.mark.parametrize(
@@ -171,7 +180,11 @@ def test_the_results_limit_is_what_the_kubelet_keeps(containers: int, limit: int
         ("  name: report", "  name: report\n---\nkind: Job", "spec.yaml"),
         ("      containers:", "      containers:\n      others:", "spec.yaml:14: spec.template"),
         ("- name: flow-container", "- noname: x", "spec.yaml:15: spec.template.spec.containers[0]"),
-        ("env:\n            - name: MY_ENV\n", "env:\n            MY_ENV: 1\n            x:\n", "spec.yaml"),
+        (
+            "env:\n            - name: MY_ENV\n",
+            "env:\n            MY_ENV: 1\n            x:\n",
+            "spec.yaml",
+        ),
         ("  name: report", "\tname: report", "spec.yaml:4"),
         ("labels:", "labels: 1\n  x:", "spec.yaml:6: metadata.labels"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from flowjob.logs import LogCursor
 
 
@@ -49,6 +51,19 @@ def test_memory_stays_bounded_and_the_last_seconds_are_remembered() -> None:
     entries = [line(second, nano, "x") for second in range(50) for nano in range(2000)]
     for entry in entries:
         assert cursor.take(entry) == "x"
-    assert len(cursor._seen) <= 20_001
+    assert len(cursor._seen) <= 10_000
     # All that a reconnect can send again, from `since` on, is still known.
     assert [cursor.take(entry) for entry in entries[47 * 2000 :]] == [None] * 6000
+
+
+def test_a_burst_of_lines_in_one_second_takes_time_in_proportion() -> None:
+    def seconds(lines: int) -> float:
+        cursor = LogCursor()
+        entries = [line(1, nano, "x") for nano in range(lines)]
+        start = time.perf_counter()
+        for entry in entries:
+            cursor.take(entry)
+        return time.perf_counter() - start
+
+    # Ten times the lines may take ten times as long, with much room for noise, not a hundred.
+    assert seconds(200_000) < 50 * seconds(20_000)

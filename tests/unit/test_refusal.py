@@ -6,7 +6,9 @@ from flowjob.refusal import explain
 
 
 def test_a_misspelt_field_is_named() -> None:
-    message = 'strict decoding error: unknown field "spec.template.spec.containers[0].imagePulPolicy"'
+    message = (
+        'strict decoding error: unknown field "spec.template.spec.containers[0].imagePulPolicy"'
+    )
     status = {"code": 400, "reason": "BadRequest", "message": message}
     assert explain(status) == f"BadRequest: {message}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,7 @@ class FlowJobOperator(BaseOperator):
         if (job_spec_file is None) == (job_spec is None):
             raise JobSpecError(f"task {self.task_id!r}: give either job_spec_file or job_spec")
         self._job_spec = JobSpec.from_dict(job_spec) if job_spec is not None else None
-        if flow is None or isinstance(flow, str | list | tuple | Flow):
+        if not hasattr(flow, "resolve"):  # an XComArg has its value when the task runs
             as_flow(flow)
         self._depend_on_xcoms_of_env()
 
@@ -133,7 +134,7 @@ class FlowJobOperator(BaseOperator):
         except FlowJobError as error:
             if error.heals_by_retry:
                 raise
-            raise _fail_exception(str(error)) from None
+            raise _fail_exception(_masked(str(error))) from None
 
     def _execute(self, context: Context) -> Any:
         # First of all: the secrets in it are masked in every log line from here on.
@@ -199,6 +200,9 @@ class FlowJobOperator(BaseOperator):
 
     def _collect(self, context: Context, spec: JobSpec, outcome: Outcome) -> Any:
         """Push the outcome and return the flow's result."""
+        if outcome.message:
+            # It may be the flow's own text, such as that of its exception.
+            outcome = replace(outcome, message=_masked(outcome.message))
         ti = context["ti"]
         ti.xcom_push(key="status", value=outcome.status)
         ti.xcom_push(key="outcome", value=outcome.to_dict())
@@ -208,7 +212,7 @@ class FlowJobOperator(BaseOperator):
         return parse_result(outcome, spec.result_limit) if self.do_xcom_push else None
 
     def _log_line(self, line: str) -> None:
-        self.log.info("%s", line)
+        self.log.info("%s", _masked(line))
 
     def _rendered_env(self, context: Context) -> dict[str, Any]:
         """Render ``env`` to strings, also in a DAG that renders its templates as native objects."""
@@ -272,6 +276,16 @@ def _flow_connection(conn_id: str) -> FlowConnection:
     from flowjob.hooks.prefect import PrefectHook
 
     return PrefectHook(conn_id).get_conn()
+
+
+def _masked(text: str) -> str:
+    """Mask the secrets that Airflow knows.
+
+    Airflow masks the task's log by itself, but not the copy of it that an executor prints.
+    """
+    from airflow.sdk._shared.secrets_masker import redact
+
+    return str(redact(text))
 
 
 def _fail_exception(message: str) -> Exception:
