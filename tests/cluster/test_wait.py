@@ -1,0 +1,76 @@
+"""Waiting for a flow run: to its real end, by a watch, whatever happens to the API server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from tests.cluster.audit import AuditLog
+from tests.cluster.flow_runs import SPEC, FlowRuns
+from tests.cluster.node.node import Node
+
+
+def test_a_failed_flow_tells_exit_code_and_container(flow_runs: FlowRuns) -> None:
+    outcome = flow_runs.run("exit 3")
+    assert (outcome.status, outcome.reason, outcome.exit_code) == ("failed", "Error", 3)
+    assert "container 'flow-container' of pod 'test-" in (outcome.message or "")
+    assert outcome.started_at
+    assert outcome.finished_at
+
+
+def test_a_job_that_somebody_deletes_is_told_from_one_that_ended(
+    flow_runs: FlowRuns, batch_v1: Any, namespace: str
+) -> None:
+    job = flow_runs.create(flow_runs.manifest("echo up; sleep 60"))
+
+    def delete(line: str) -> None:
+        batch_v1.delete_namespaced_job(
+            job["metadata"]["name"], namespace, propagation_policy="Background"
+        )
+
+    outcome = flow_runs.wait(job, delete)
+    assert (outcome.status, outcome.reason) == ("failed", "JobDeleted")
+
+
+def test_a_flow_run_costs_a_handful_of_requests_however_long_it_takes(
+    flow_runs: FlowRuns, audit_log: AuditLog, namespace: str
+) -> None:
+    def requests_of(script: str) -> int:
+        mark = audit_log.position()
+        assert flow_runs.run(script).status == "succeeded"
+        return audit_log.count(since=mark, namespace=namespace, user_agent="OpenAPI-Generator")
+
+    short, long = requests_of("true"), requests_of("sleep 10")
+    # Create, list and watch of the Job and of its pods, the log, and what is left at the end.
+    assert 6 <= short <= 8
+    assert long == short
+
+
+def test_an_api_server_that_is_away_is_waited_for(flow_runs: FlowRuns, own_node: Node) -> None:
+    job = flow_runs.create(flow_runs.manifest("sleep 4; echo end"))
+    own_node.kill_api_server()
+    mend = threading.Timer(8, own_node.start_api_server)
+    mend.start()
+    try:
+        started = time.monotonic()
+        assert flow_runs.wait(job).status == "succeeded"
+        assert time.monotonic() - started >= 8
+        assert flow_runs.lines == ["end"]
+    finally:
+        mend.join()
+
+
+def test_the_users_suspended_job_is_waited_for(
+    flow_runs: FlowRuns, batch_v1: Any, namespace: str
+) -> None:
+    spec = SPEC.replace("backoffLimit: 0", "backoffLimit: 0\n  suspend: true")
+    job = flow_runs.create(flow_runs.manifest("echo released", spec))
+    patch = {"spec": {"suspend": False}}
+    release = threading.Timer(
+        2, batch_v1.patch_namespaced_job, (job["metadata"]["name"], namespace, patch)
+    )
+    release.start()
+    assert flow_runs.wait(job).status == "succeeded"
+    assert flow_runs.lines == ["released"]
+    release.join()

@@ -1,0 +1,1 @@
+"""Makes the virtual environment that everything else runs in: standard library only."""
