@@ -1,0 +1,43 @@
+"""Flow runs that fail, with retries to see which of them are tried again."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from flowjob.operators.flow_job import FlowJobOperator
+
+IMAGE = os.environ.get("FLOW_IMAGE")
+
+with DAG("failures", schedule=None, default_args={"retries": 1, "retry_delay": timedelta(0)}):
+    FlowJobOperator(
+        task_id="second_try_succeeds",
+        job_spec_file="specs/plain.yaml",
+        image=IMAGE,
+        flow=["sh", "-c", 'echo this is try $AIRFLOW_CTX_TRY_NUMBER; test "$FLOW_PARAMETERS" = 2'],
+        parameters=None,
+        env={"FLOW_PARAMETERS": "{{ ti.try_number }}"},
+    )
+    FlowJobOperator(
+        task_id="bad_result",
+        job_spec_file="specs/plain.yaml",
+        image=IMAGE,
+        flow=["sh", "-c", "echo not json > $FLOW_RESULT_PATH"],
+    )
+    FlowJobOperator(
+        task_id="refused", job_spec_file="specs/refused.yaml", image=IMAGE, flow=["true"]
+    )
+    FlowJobOperator(task_id="no_image", job_spec_file="specs/plain.yaml", image="", flow=["true"])
+    FlowJobOperator(
+        task_id="default_flow", job_spec_file="specs/plain.yaml", image=IMAGE, retries=0
+    )
+    FlowJobOperator(
+        task_id="times_out",
+        job_spec_file="specs/plain.yaml",
+        image=IMAGE,
+        flow=["sleep", "60"],
+        execution_timeout=timedelta(seconds=8),
+        retries=0,
+    )

@@ -1,0 +1,26 @@
+"""Flow runs with something to hide; the markers stand in no DAG file."""
+
+from __future__ import annotations
+
+import os
+
+from airflow.sdk import DAG
+
+from flowjob.operators.flow_job import FlowJobOperator
+
+ENDS = {
+    "succeeds": ["sh", "-c", "echo password $PASSWORD"],
+    "fails": ["sh", "-c", "echo password $PASSWORD; exit 1"],
+    "has_bad_result": ["sh", "-c", "echo not json > $FLOW_RESULT_PATH"],
+    "refused": ["true"],
+}
+
+with DAG("private", schedule=None):
+    for name, command in ENDS.items():
+        FlowJobOperator(
+            task_id=name,
+            job_spec_file="specs/refused.yaml" if name == "refused" else "specs/private.yaml",
+            image=os.environ.get("FLOW_IMAGE"),
+            flow=command,
+            env={"PASSWORD": "{{ conn.vault.password }}", "RENDERED": "{{ var.value.marker }}"},
+        )

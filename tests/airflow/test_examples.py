@@ -1,0 +1,102 @@
+"""Each example DAG, run by a real scheduler on the real cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.airflow.instance import AirflowInstance
+from tests.cluster.differences import to_dict, unexpected_differences, with_the_servers_defaults
+from tests.cluster.wait import wait_for
+
+DAGS = Path(__file__).parents[2] / "dags"
+EXAMPLES = {
+    "hello_flow": ("hello", "hello_job_spec.yaml", "Hello world, line 1"),
+    "kubernetes_job_environment": ("flow", "job_spec.yaml", "Example!"),
+    "dummy_first_container": ("flow", "dummy_job_spec.yaml", "MY_ENV is foo"),
+    "sidecar": ("report", "sidecar_job_spec.yaml", "The sidecar wrote "),
+}
+
+
+def run(airflow: AirflowInstance, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+    run_id = airflow.client.trigger(dag_id, conf=conf)
+    assert airflow.client.wait_for_run(dag_id, run_id) == "success"
+    return run_id
+
+
+def test_all_examples_are_tested(airflow: AirflowInstance) -> None:
+    for dag_id in [*EXAMPLES, "nightly_sales"]:
+        airflow.client.wait_for_dag(dag_id)
+    examples = {file.stem for file in DAGS.glob("*.py")}
+    assert examples == {*EXAMPLES, "nightly_sales"}
+    assert airflow.client.import_errors() == {}
+
+
+def test_airflow_lists_the_package_and_the_examples(airflow: AirflowInstance) -> None:
+    assert "airflow-provider-flowjob" in airflow.cli("providers", "list")
+    listed = airflow.cli("dags", "list", "--output", "plain")
+    assert [dag_id for dag_id in EXAMPLES if dag_id not in listed] == []
+    assert "prefect" in airflow.cli("providers", "hooks")
+
+
+@pytest.mark.parametrize("dag_id", EXAMPLES)
+def test_an_example_runs_and_its_job_is_the_users_own(
+    airflow: AirflowInstance, batch_v1: Any, dag_id: str
+) -> None:
+    task_id, spec_file, line = EXAMPLES[dag_id]
+    run_id = run(airflow, dag_id)
+    xcoms = airflow.client.xcoms(dag_id, run_id, task_id)
+    job = to_dict(batch_v1.read_namespaced_job(xcoms["job_name"], xcoms["namespace"]))
+
+    assert line in airflow.client.log(dag_id, run_id, task_id)
+    assert xcoms["status"] == "succeeded"
+    assert xcoms["outcome"]["exit_code"] == 0
+    assert job["metadata"]["labels"]["flow_run_id"] == xcoms["flow_run_id"]
+    template = job["spec"]["template"]["metadata"]["labels"]
+    assert template["identifier"] == job["metadata"]["labels"]["identifier"]
+
+    image = job["spec"]["template"]["spec"]["containers"][0]["image"]
+    asked = with_the_servers_defaults(batch_v1, DAGS / spec_file, xcoms["namespace"], image)
+    assert unexpected_differences(asked, job) == set()
+    base = yaml.safe_load((DAGS / spec_file).read_text())["metadata"]
+    assert xcoms["job_name"].startswith((base.get("name") or base["generateName"]).rstrip("-"))
+
+
+def test_the_trigger_forms_conf_reaches_the_flow(airflow: AirflowInstance) -> None:
+    run_id = run(airflow, "hello_flow", conf={"name": "Ada", "lines": 2})
+    log = airflow.client.log("hello_flow", run_id, "hello")
+    assert "Hello Ada, line 2" in log
+    assert "Hello Ada, line 3" not in log
+    xcoms = airflow.client.xcoms("hello_flow", run_id, "hello")
+    assert xcoms["return_value"] == {"greeted": "Ada", "lines": 2}
+
+
+def test_a_backfill_runs_each_days_own_data_interval(airflow: AirflowInstance) -> None:
+    days = ["2026-01-05", "2026-01-06", "2026-01-07"]
+    airflow.client.wait_for_dag("nightly_sales")
+    airflow.client.request("PATCH", "dags/nightly_sales", json={"is_paused": False})
+    airflow.cli(
+        *("backfill", "create", "--dag-id", "nightly_sales"),
+        *("--from-date", days[0], "--to-date", days[-1]),
+    )
+
+    def backfilled() -> list[dict[str, Any]] | None:
+        runs = [
+            found
+            for found in airflow.client.dag_runs("nightly_sales")
+            if found["run_type"] == "backfill" and found["state"] in ("success", "failed")
+        ]
+        return runs if len(runs) == len(days) else None
+
+    runs = wait_for(backfilled, "three backfilled runs", 120, 0.5)
+    assert {found["state"] for found in runs} == {"success"}
+    for found in runs:
+        day = found["logical_date"][:10]
+        log = airflow.client.log("nightly_sales", found["dag_run_id"], "sales")
+        assert f"Sales of eu on {day}, from {day}T00:00:00+00:00 to " in log
+        result = airflow.client.xcoms("nightly_sales", found["dag_run_id"], "sales")["return_value"]
+        assert result["start"][:10] == day
+    assert {found["logical_date"][:10] for found in runs} == set(days)

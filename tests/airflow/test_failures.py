@@ -1,0 +1,54 @@
+"""Flow runs that fail: one clear error, and retries only where they can help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.airflow.instance import AirflowInstance
+
+Task = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def run_id(airflow: AirflowInstance) -> str:
+    started = airflow.client.trigger("failures")
+    assert airflow.client.wait_for_run("failures", started, timeout=180) == "failed"
+    return started
+
+
+@pytest.mark.parametrize(
+    ("task_id", "state", "tries", "told"),
+    [
+        ("second_try_succeeds", "success", 2, "this is try 2"),
+        ("bad_result", "failed", 1, "the termination message that it left is not JSON"),
+        ("refused", "failed", 1, "spec.template.spec.containers[0].imagePullPolicy"),
+        ("no_image", "failed", 1, "task 'no_image' has no image"),
+        ("default_flow", "failed", 1, "prefect_default"),
+        ("times_out", "failed", 1, "AirflowTaskTimeout"),
+    ],
+)
+def test_a_task_fails_with_its_cause_and_is_tried_again_only_if_that_helps(
+    airflow: AirflowInstance, run_id: str, task_id: str, state: str, tries: int, told: str
+) -> None:
+    task = airflow.client.task_instance("failures", run_id, task_id)
+    assert (task["state"], task["try_number"]) == (state, tries)
+    assert told in airflow.client.log("failures", run_id, task_id, tries)
+
+
+def test_a_failed_flow_tells_its_outcome_in_xcom(airflow: AirflowInstance, run_id: str) -> None:
+    first = airflow.client.log("failures", run_id, "second_try_succeeds", 1)
+    assert "ended with exit code 1 (Error)" in first
+    found = airflow.client.xcoms("failures", run_id, "bad_result")
+    assert (found["status"], found["outcome"]["exit_code"]) == ("succeeded", 0)
+
+
+def test_each_try_is_a_flow_run_of_its_own(
+    airflow: AirflowInstance, run_id: str, batch_v1: Any
+) -> None:
+    found = airflow.client.xcoms("failures", run_id, "second_try_succeeds")
+    job = batch_v1.read_namespaced_job(found["job_name"], found["namespace"])
+    selector = f"identifier={job.metadata.labels['identifier']}"
+    jobs = batch_v1.list_namespaced_job(found["namespace"], label_selector=selector).items
+    assert len({job.metadata.labels["flow_run_id"] for job in jobs}) == 2

@@ -1,0 +1,61 @@
+"""The spec and the env reach neither Airflow's database nor any log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.airflow.fixtures import NewAirflow
+from tests.airflow.instance import AirflowInstance
+
+# It stands in the job specs of tests/airflow/dags/specs.
+SPEC_MARKER = "spec-marker-5f1d"
+ENV_MARKER = "env-marker-c07e"
+PASSWORD = "password-marker-9a2b"
+ENDS = {"succeeds": "success", "fails": "failed", "has_bad_result": "failed", "refused": "failed"}
+
+
+@pytest.fixture(scope="module", params=["INFO", "DEBUG"])
+def airflow_with_secrets(
+    new_airflow: NewAirflow, request: pytest.FixtureRequest
+) -> Iterator[tuple[AirflowInstance, str]]:
+    vault = {"conn_type": "generic", "password": PASSWORD}
+    environment = {
+        "AIRFLOW_CONN_VAULT": json.dumps(vault),
+        "AIRFLOW_VAR_MARKER": f"rendered {ENV_MARKER}",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": request.param,
+    }
+    with new_airflow(on_postgres=True, environment=environment) as airflow:
+        run_id = airflow.client.trigger("private")
+        airflow.client.wait_for_run("private", run_id)
+        yield airflow, run_id
+
+
+def around(marker: str, text: str) -> str:
+    """Return the place where a marker leaked."""
+    at = text.index(marker)
+    return text[max(at - 300, 0) : at + 100]
+
+
+def test_spec_and_env_leave_no_trace_in_airflow(
+    airflow_with_secrets: tuple[AirflowInstance, str],
+) -> None:
+    airflow, run_id = airflow_with_secrets
+    states = {ti["task_id"]: ti["state"] for ti in airflow.client.task_instances("private", run_id)}
+    assert states == ENDS
+
+    stored = {"the database": airflow.database_dump().decode(errors="replace")}
+    stored |= {str(file): text.decode(errors="replace") for file, text in airflow.all_logs()}
+    for marker in (SPEC_MARKER, ENV_MARKER, PASSWORD):
+        found_in = {place: around(marker, text) for place, text in stored.items() if marker in text}
+        assert found_in == {}, marker
+
+
+def test_a_secret_that_the_flow_prints_is_masked(
+    airflow_with_secrets: tuple[AirflowInstance, str],
+) -> None:
+    airflow, run_id = airflow_with_secrets
+    for task_id in ("succeeds", "fails"):
+        assert "password ***" in airflow.client.log("private", run_id, task_id)

@@ -1,0 +1,1 @@
+"""The laptop's docker-compose.yaml, as Docker Compose itself reads it."""
