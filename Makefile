@@ -1,0 +1,90 @@
+# Every target sets up what it needs by itself. `make help` lists them.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+SHELL := /bin/bash
+
+# The Python that makes the virtual environments; 3.11 or newer.
+PYTHON ?= python3
+# With TESTS, `make test` runs these tests and nothing else: TESTS=tests/unit or TESTS="-k name".
+TESTS ?=
+
+BIN := .venv/bin
+OLDEST := .venv-oldest/bin
+COMPILE := uv pip compile pyproject.toml --extra dev --quiet --no-annotate --no-header \
+	--no-emit-index-url --python-version 3.11
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: demo
+demo: setup ## Run the example DAG on a real Airflow and Kubernetes, and show the run
+	@$(BIN)/python -m tests.demo run
+
+.PHONY: up
+up: setup ## Start the demo's Airflow and Kubernetes, and leave them running
+	@$(BIN)/python -m tests.demo up
+
+.PHONY: down
+down: setup ## Stop what `make up` started
+	@$(BIN)/python -m tests.demo down
+
+.PHONY: test
+ifeq ($(strip $(TESTS)),)
+test: lint types contracts setup-postgres ## Run all checks and tests, or those in TESTS=...
+	$(BIN)/pytest
+else
+test: setup-postgres
+	$(BIN)/pytest $(TESTS)
+endif
+
+.PHONY: unit
+unit: setup ## Run the unit tests, which need neither Airflow nor a cluster to run
+	$(BIN)/pytest tests/unit
+
+.PHONY: lint
+lint: setup ## Check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+.PHONY: types
+types: setup ## Check types
+	$(BIN)/mypy
+
+.PHONY: contracts
+contracts: setup ## Check which module imports which
+	$(BIN)/lint-imports
+
+.PHONY: test-oldest
+test-oldest: ## Run the unit and Airflow tests with the oldest versions supported
+	@$(PYTHON) -m tests.setup --postgres --venv .venv-oldest --constraints constraints-oldest.txt
+	$(OLDEST)/pytest tests/unit tests/airflow
+
+.PHONY: lock
+lock: setup ## Pin the newest versions in constraints.txt
+	$(BIN)/$(COMPILE) --upgrade --output-file constraints.txt
+
+# Airflow 3.1.0 breaks on newer releases of what it needs, such as structlog: hence the dates.
+.PHONY: lock-oldest
+lock-oldest: setup ## Pin the oldest versions supported in constraints-oldest.txt
+	printf '%s\n' apache-airflow==3.1.0 apache-airflow-providers-cncf-kubernetes==10.8.0 \
+		PyYAML==6.0.2 | $(BIN)/$(COMPILE) --upgrade --constraints - \
+		--exclude-newer 2025-10-05 --exclude-newer-package ruff=2025-12-31 \
+		--output-file constraints-oldest.txt
+
+.PHONY: clean
+clean: ## Stop the demo, and remove what the other targets made in this checkout
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tests.demo down; fi
+	rm -rf .venv .venv-oldest .flowjob .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find provider dags tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Not targets to type.
+
+.PHONY: setup
+setup:
+	@$(PYTHON) -m tests.setup
+
+.PHONY: setup-postgres
+setup-postgres:
+	@$(PYTHON) -m tests.setup --postgres
