@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.airflow.instance import AirflowInstance
+from tests.cluster.wait import wait_for
 
 Task = dict[str, Any]
 
@@ -35,6 +36,17 @@ def test_a_task_fails_with_its_cause_and_is_tried_again_only_if_that_helps(
     task = airflow.client.task_instance("failures", run_id, task_id)
     assert (task["state"], task["try_number"]) == (state, tries)
     assert told in airflow.client.log("failures", run_id, task_id, tries)
+
+
+def test_a_bad_job_spec_is_an_import_error_that_names_file_line_and_field(
+    airflow: AirflowInstance,
+) -> None:
+    def told() -> str | None:
+        return airflow.client.import_errors().get("import_error.py")
+
+    assert (
+        "specs/wrong_type.yaml:8: spec.template.spec.containers of the job spec must be a list"
+    ) in wait_for(told, "the import error of import_error.py", 60)
 
 
 def test_a_failed_flow_tells_its_outcome_in_xcom(airflow: AirflowInstance, run_id: str) -> None:
