@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from flowjob import __version__
 from flowjob.exceptions import ClusterError, JobRefusedError
 from flowjob.flow_run import FLOW_RUN_ID_LABEL
 from flowjob.refusal import explain
@@ -222,7 +223,9 @@ class Cluster:
             settings = await asyncio.to_thread(configuration.auth_settings)
         else:
             settings = configuration.auth_settings()
-        return {setting["key"]: setting["value"] for setting in settings.values()}
+        credentials = {setting["key"]: setting["value"] for setting in settings.values()}
+        # So that a cluster's audit log tells whose requests these are.
+        return {"User-Agent": f"flowjob/{__version__}", **credentials}
 
 
 async def _api_error(response: ClientResponse) -> ApiError:

@@ -39,7 +39,7 @@ def test_a_flow_run_costs_a_handful_of_requests_however_long_it_takes(
     def requests_of(script: str) -> int:
         mark = audit_log.position()
         assert flow_runs.run(script).status == "succeeded"
-        return audit_log.count(since=mark, namespace=namespace, user_agent="OpenAPI-Generator")
+        return audit_log.count(since=mark, namespace=namespace, user_agent="flowjob/")
 
     short, long = requests_of("true"), requests_of("sleep 10")
     # Create, list and watch of the Job and of its pods, the log, and what is left at the end.
