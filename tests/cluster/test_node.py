@@ -18,6 +18,7 @@ from kubernetes import client, config
 from tests.cluster.access import restricted_kubeconfig
 from tests.cluster.audit import AuditLog
 from tests.cluster.fixtures import Cluster
+from tests.cluster.interrupts import INTERRUPTIBLE
 from tests.cluster.node import processes
 from tests.cluster.node.images import FLOW_IMAGE, SHELL_IMAGE
 from tests.cluster.node.node import Node
@@ -33,7 +34,7 @@ from tests.cluster.traces import (
 from tests.cluster.wait import wait_for
 
 CHECKOUT = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-m", "tests.cluster.node")
+COMMAND = (*INTERRUPTIBLE, sys.executable, "-m", "tests.cluster.node")
 
 
 @pytest.fixture
@@ -343,6 +344,7 @@ def _pytest(folder: Path, test: str, **environment: str) -> subprocess.Popen[str
     lines = test.splitlines()
     file.write_text("\n".join(line.removeprefix("        ") for line in lines))
     command = [
+        *INTERRUPTIBLE,
         sys.executable,
         "-m",
         "pytest",

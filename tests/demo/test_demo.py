@@ -12,6 +12,7 @@ import pytest
 
 from tests.airflow.sessions import members
 from tests.cluster.fixtures import Cluster
+from tests.cluster.interrupts import INTERRUPTIBLE
 from tests.cluster.wait import wait_for
 
 CHECKOUT = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ class Demo:
 
     def start(self, command: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.demo", command],
+            [*INTERRUPTIBLE, sys.executable, "-m", "tests.demo", command],
             cwd=CHECKOUT,
             env=self._environment,
             stdin=subprocess.DEVNULL,
