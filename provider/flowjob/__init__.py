@@ -24,7 +24,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "FlowJob",
-                "python-modules": ["flowjob.operators.flow_job"],
+                "python-modules": ["flowjob.operators.flow_job", "flowjob.operators.sweep"],
             }
         ],
         "hooks": [

@@ -13,11 +13,12 @@ import random
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from flowjob import __version__
 from flowjob.exceptions import ClusterError, JobRefusedError
-from flowjob.flow_run import FLOW_RUN_ID_LABEL
+from flowjob.flow_run import FLOW_RUN_ID_LABEL, task_instance_of
+from flowjob.job_status import KubernetesObject, is_being_deleted
 from flowjob.refusal import explain
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from kubernetes.client import Configuration
 
 log = logging.getLogger(__name__)
-
-KubernetesObject = dict[str, Any]
 
 # Seconds that one request may take, and that an API server that is away is waited for.
 _REQUEST_TIMEOUT = 30
@@ -109,39 +108,80 @@ class Cluster:
         await self._client.close()
 
     async def create_job(self, manifest: KubernetesObject) -> KubernetesObject:
-        """Create the Job, or find the one that an earlier try of the same request created.
+        """Create the Job, or find the one that the same request created before.
 
         The Job's name is the lock: a reply that was lost ends in 409 and the same Job.
 
         :param manifest: the Job with its name and namespace.
+        :returns: the Job, or one of its name that is being deleted.
         :raises JobRefusedError: the API server refuses it, or the name belongs to another Job.
         :raises ClusterError: the API server gave no usable answer.
         """
         metadata = manifest["metadata"]
         path = jobs_path(metadata["namespace"])
-        try:
-            return await self.request("POST", path, {"fieldValidation": "Strict"}, manifest)
-        except ApiError as error:
-            if error.code == 409:
-                return await self._own_job(f"{path}/{metadata['name']}", manifest)
-            if error.code in _REFUSED:
-                raise JobRefusedError(
-                    f"the API server refused the Job {metadata['name']!r} in namespace "
-                    f"{metadata['namespace']!r}: {explain(error.status)}"
-                ) from None
-            raise ClusterError(f"cannot create the Job {metadata['name']!r}: {error}") from None
+        for delay in delays():
+            try:
+                return await self.request("POST", path, {"fieldValidation": "Strict"}, manifest)
+            except ApiError as error:
+                if error.code in _REFUSED:
+                    raise JobRefusedError(
+                        f"the API server refused the Job {metadata['name']!r} in namespace "
+                        f"{metadata['namespace']!r}: {explain(error.status)}"
+                    ) from None
+                if error.code != 409:
+                    raise ClusterError(
+                        f"cannot create the Job {metadata['name']!r}: {error}"
+                    ) from None
+            job = await self.find_job(metadata["namespace"], metadata["name"])
+            if job is not None:
+                _check_owner(job, manifest["metadata"]["labels"][FLOW_RUN_ID_LABEL])
+                return job
+            # It went just now, so its name is free.
+            await asyncio.sleep(delay)
+        raise AssertionError("delays never end")
 
-    async def _own_job(self, path: str, manifest: KubernetesObject) -> KubernetesObject:
-        job = await self.request("GET", path)
-        flow_run_id = manifest["metadata"]["labels"][FLOW_RUN_ID_LABEL]
-        owner = (job["metadata"].get("labels") or {}).get(FLOW_RUN_ID_LABEL)
-        if owner != flow_run_id:
-            raise JobRefusedError(
-                f"the Job {job['metadata']['name']!r} in namespace "
-                f"{job['metadata']['namespace']!r} exists and belongs to "
-                f"{'flow run ' + owner if owner else 'somebody else'}: give the task another name"
-            )
-        return job
+    async def find_job(self, namespace: str, name: str) -> KubernetesObject | None:
+        """Read a Job, None where there is none of that name."""
+        try:
+            return await self.request("GET", f"{jobs_path(namespace)}/{name}")
+        except ApiError as error:
+            if error.code == 404:
+                return None
+            raise ClusterError(f"cannot read the Job {name!r}: {error}") from None
+
+    async def list_jobs(self, namespace: str | None, label_selector: str) -> list[KubernetesObject]:
+        """List the Jobs with these labels, in one namespace or, with None, in all."""
+        path = jobs_path(namespace) if namespace else "/apis/batch/v1/jobs"
+        try:
+            listing = await self.request("GET", path, {"labelSelector": label_selector})
+        except ApiError as error:
+            raise ClusterError(f"cannot list the Jobs: {error}") from None
+        jobs: list[KubernetesObject] = listing["items"]
+        return jobs
+
+    async def delete_job(self, job: KubernetesObject, *, if_unchanged: bool = False) -> bool:
+        """Delete the Job and, in the foreground, its pods, which have their own grace period.
+
+        :param job: the Job as it was seen; another one of its name is left alone.
+        :param if_unchanged: leave it alone, too, where anything of it, such as its status, is no
+            longer as it was seen.
+        :returns: whether it was deleted: False where it is gone or is another one by now.
+        :raises ClusterError: it cannot be deleted.
+        """
+        metadata = job["metadata"]
+        preconditions = {"uid": metadata["uid"]}
+        if if_unchanged:
+            preconditions["resourceVersion"] = metadata["resourceVersion"]
+        # Without a policy its pods would run on.
+        body = {"propagationPolicy": "Foreground", "preconditions": preconditions}
+        path = f"{jobs_path(metadata['namespace'])}/{metadata['name']}"
+        try:
+            await self.request("DELETE", path, body=body)
+        except ApiError as error:
+            if error.code in (404, 409):
+                return False
+            raise ClusterError(f"cannot delete the Job {metadata['name']!r}: {error}") from None
+        return True
 
     async def request(
         self,
@@ -254,6 +294,17 @@ def is_transient(error: Exception) -> bool:
 def describe(error: BaseException) -> str:
     """Name an error that may have no text of its own."""
     return str(error) or type(error).__name__
+
+
+def _check_owner(job: KubernetesObject, flow_run_id: str) -> None:
+    metadata = job["metadata"]
+    owner = (metadata.get("labels") or {}).get(FLOW_RUN_ID_LABEL)
+    if owner != flow_run_id and not is_being_deleted(job):
+        whose = f"flow run {owner}, {task_instance_of(job) or 'of which nothing more is known'}"
+        raise JobRefusedError(
+            f"the Job {metadata['name']!r} in namespace {metadata['namespace']!r} exists and "
+            f"belongs to {whose if owner else 'somebody else'}: give the task another name"
+        )
 
 
 def jobs_path(namespace: str) -> str:

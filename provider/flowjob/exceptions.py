@@ -43,3 +43,7 @@ class ClusterError(FlowJobError):
 
 class FlowRunFailedError(FlowJobError):
     """The flow run did not succeed; the message is its diagnosis."""
+
+
+class FlowRunCancelledError(FlowJobError):
+    """The flow run was killed: its Job was deleted, or was never created."""

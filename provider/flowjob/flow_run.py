@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass
 from uuid import UUID, uuid5
+
+from flowjob.job_status import KubernetesObject
 
 IDENTIFIER_LABEL = "identifier"
 FLOW_RUN_ID_LABEL = "flow_run_id"
@@ -25,14 +26,39 @@ _SUFFIX_DIGITS = 16
 
 
 @dataclass(frozen=True)
-class FlowRun:
-    """One execution of a flow: one try of one task instance, one Job (DESIGN section 2).
+class TaskInstanceKey:
+    """Which task instance it is, over all its tries.
 
-    :param flow_run_id: Airflow's id of this try of the task instance (``ti.id``), a UUID.
     :param dag_id: the DAG's id.
     :param run_id: the DAG run's id.
     :param task_id: the task's id.
     :param map_index: index of a mapped task instance, -1 where the task is not mapped.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+    @property
+    def identifier(self) -> str:
+        """The stable id of the task instance, the same for all its tries (a UUID)."""
+        names = [self.dag_id, self.run_id, self.task_id, self.map_index]
+        return str(uuid5(_IDENTIFIER_NAMESPACE, json.dumps(names)))
+
+    def __str__(self) -> str:
+        mapped = f" (map index {self.map_index})" if self.map_index >= 0 else ""
+        return f"task {self.task_id!r}{mapped} of DAG {self.dag_id!r}, run {self.run_id!r}"
+
+
+@dataclass(frozen=True)
+class FlowRun:
+    """One execution of a flow: one try of one task instance, one Job (DESIGN section 2).
+
+    :param flow_run_id: Airflow's id of this try of the task instance (``ti.id``), a UUID.
+    :param task_instance: whose try it is.
+    :param airflow: which Airflow it is, by the address of its API server: several may share a
+        namespace, with the same DAGs.
     :param try_number: which try of the task instance this is, from 1.
     :param max_tries: ``ti.max_tries``; it changes exactly when the task is cleared.
     :param dag_run_start: ``dag_run.start_date`` as ISO 8601 text; a run that was deleted and
@@ -40,19 +66,11 @@ class FlowRun:
     """
 
     flow_run_id: str
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
+    task_instance: TaskInstanceKey
+    airflow: str
     try_number: int
     max_tries: int
     dag_run_start: str
-
-    @cached_property
-    def identifier(self) -> str:
-        """The stable id of the task instance, the same for all its tries (a UUID)."""
-        names = [self.dag_id, self.run_id, self.task_id, self.map_index]
-        return str(uuid5(_IDENTIFIER_NAMESPACE, json.dumps(names)))
 
     @property
     def generation(self) -> str:
@@ -62,16 +80,17 @@ class FlowRun:
     @property
     def labels(self) -> dict[str, str]:
         """The two labels of the reference (its section "Job Spec Configuration")."""
-        return {IDENTIFIER_LABEL: self.identifier, FLOW_RUN_ID_LABEL: self.flow_run_id}
+        return {
+            IDENTIFIER_LABEL: self.task_instance.identifier,
+            FLOW_RUN_ID_LABEL: self.flow_run_id,
+        }
 
     @property
     def annotations(self) -> dict[str, str]:
         """Which task instance the Job belongs to, for people and for a later try."""
         facts = {
-            "dag_id": self.dag_id,
-            "run_id": self.run_id,
-            "task_id": self.task_id,
-            "map_index": str(self.map_index),
+            **{name: str(value) for name, value in asdict(self.task_instance).items()},
+            "airflow": self.airflow,
             "try_number": str(self.try_number),
             "generation": self.generation,
         }
@@ -85,6 +104,22 @@ class FlowRun:
         :param longest: most characters that the name may have.
         """
         suffix = self.flow_run_id.replace("-", "")[-_SUFFIX_DIGITS:]
-        readable = re.sub(r"[^a-z0-9]+", "-", (base or f"{self.dag_id}-{self.task_id}").lower())
+        readable = base or f"{self.task_instance.dag_id}-{self.task_instance.task_id}"
+        readable = re.sub(r"[^a-z0-9]+", "-", readable.lower())
         readable = readable[: longest - len(suffix) - 1].strip("-")
         return f"{readable}-{suffix}" if readable else f"flow-{suffix}"
+
+
+def task_instance_of(job: KubernetesObject) -> TaskInstanceKey | None:
+    """Read from a Job's annotations whose it is; None: this package did not make it."""
+    names = [annotation(job, name) for name in ("dag_id", "run_id", "task_id", "map_index")]
+    dag_id, run_id, task_id, map_index = names
+    if dag_id is None or run_id is None or task_id is None or map_index is None:
+        return None
+    return TaskInstanceKey(dag_id, run_id, task_id, int(map_index))
+
+
+def annotation(job: KubernetesObject, name: str) -> str | None:
+    """Read one of the annotations that ``FlowRun.annotations`` lists from a Job."""
+    value: str | None = (job["metadata"].get("annotations") or {}).get(ANNOTATION_PREFIX + name)
+    return value

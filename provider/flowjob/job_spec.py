@@ -113,6 +113,12 @@ class JobSpec:
         return self._flow_container.get("image") or ""
 
     @property
+    def ttl(self) -> int | None:
+        """Seconds after its end until Kubernetes deletes the Job (``ttlSecondsAfterFinished``)."""
+        seconds: int | None = self._manifest["spec"].get("ttlSecondsAfterFinished")
+        return seconds
+
+    @property
     def has_command(self) -> bool:
         """Whether the flow container says by itself what it runs."""
         return bool(self._flow_container.get("command") or self._flow_container.get("args"))

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from flowjob.cluster import ApiError, Cluster, delays, describe, is_transient, pods_path
-from flowjob.outcome import KubernetesObject, Observation, flow_container_status
+from flowjob.job_status import KubernetesObject
+from flowjob.outcome import Observation, flow_container_status
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse

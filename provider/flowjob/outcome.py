@@ -11,11 +11,11 @@ from typing import Any
 
 from flowjob.exceptions import ResultError
 from flowjob.flows.runner import RESULT_ERROR
+from flowjob.job_status import KubernetesObject, is_active, true_condition
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"
-
-KubernetesObject = dict[str, Any]
+CANCELLED = "cancelled"
 
 
 @dataclass
@@ -59,18 +59,10 @@ class Outcome:
         return {name: getattr(self, name) for name in names}
 
 
-def true_condition(job: KubernetesObject, kind: str) -> KubernetesObject | None:
-    """Return the condition of this type if it holds: one whose status is "False" does not."""
-    conditions = (job.get("status") or {}).get("conditions") or []
-    return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
-
-
 def has_ended(observation: Observation) -> bool:
     """Tell whether the Job is over: Complete, Failed, or no longer there."""
     job = observation.job
-    return observation.job_gone or (
-        job is not None and any(true_condition(job, kind) for kind in ("Complete", "Failed"))
-    )
+    return observation.job_gone or (job is not None and not is_active(job))
 
 
 def flow_container_status(pod: KubernetesObject) -> KubernetesObject | None:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from flowjob.cluster import ApiError, Cluster, jobs_path, pods_path
 from flowjob.exceptions import ClusterError
 from flowjob.flow_run import FLOW_RUN_ID_LABEL
+from flowjob.job_status import KubernetesObject
 from flowjob.logs import FlowLog
-from flowjob.outcome import KubernetesObject, Observation, Outcome, has_ended, outcome_of
+from flowjob.outcome import Observation, Outcome, has_ended, outcome_of
 from flowjob.watch import Changed, Listed, list_and_watch
 
 
@@ -34,21 +35,35 @@ async def wait_for_outcome(
     return outcome_of(observation)
 
 
+async def wait_until_gone(cluster: Cluster, job: KubernetesObject) -> None:
+    """Wait until a Job that is being deleted, and each of its pods, is gone.
+
+    :raises ClusterError: the right to watch is missing, or the API server is away for too long.
+    """
+    observation = Observation(job)
+    try:
+        async for event in list_and_watch(cluster, *_selection(jobs_path, job)):
+            _see_job(observation, event)
+            if observation.job_gone:
+                return
+    except ApiError as error:
+        raise ClusterError(f"cannot watch the Job {job['metadata']['name']!r}: {error}") from None
+
+
 async def _watch(
     cluster: Cluster, job: KubernetesObject, on_change: Callable[[Observation], None]
 ) -> Observation:
     observation = Observation(job)
-    namespace = job["metadata"]["namespace"]
-    selector = f"{FLOW_RUN_ID_LABEL}={job['metadata']['labels'][FLOW_RUN_ID_LABEL]}"
+    pods_of_job, selector = _selection(pods_path, job)
 
     async def watch_job() -> None:
-        async for event in list_and_watch(cluster, jobs_path(namespace), selector):
+        async for event in list_and_watch(cluster, *_selection(jobs_path, job)):
             _see_job(observation, event)
             if has_ended(observation):
                 return
 
     async def watch_pods() -> None:
-        async for event in list_and_watch(cluster, pods_path(namespace), selector):
+        async for event in list_and_watch(cluster, pods_of_job, selector):
             _see_pods(observation, event)
             on_change(observation)
 
@@ -62,10 +77,16 @@ async def _watch(
             watch.cancel()
         await asyncio.gather(*watches, return_exceptions=True)
     # The watch of the pods may lag behind the Job's; what it missed is in the list.
-    pods = await cluster.request("GET", pods_path(namespace), {"labelSelector": selector})
+    pods = await cluster.request("GET", pods_of_job, {"labelSelector": selector})
     _see_pods(observation, Listed(pods["items"]))
     on_change(observation)
     return observation
+
+
+def _selection(path: Callable[[str], str], job: KubernetesObject) -> tuple[str, str]:
+    """Return path and label selector of what belongs to the Job's flow run."""
+    flow_run_id = job["metadata"]["labels"][FLOW_RUN_ID_LABEL]
+    return path(job["metadata"]["namespace"]), f"{FLOW_RUN_ID_LABEL}={flow_run_id}"
 
 
 def _see_job(observation: Observation, event: Listed | Changed) -> None:

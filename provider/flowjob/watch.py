@@ -7,13 +7,11 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 from flowjob.cluster import ApiError, Cluster, delays, describe, is_transient
+from flowjob.job_status import KubernetesObject
 
 log = logging.getLogger(__name__)
-
-KubernetesObject = dict[str, Any]
 
 # Seconds after which the server ends a watch, and without a byte after which we do: it sends a
 # bookmark each minute.

@@ -24,6 +24,10 @@ class AirflowUnreachableError(AirflowClientError):
     """Says that the API server gave no answer, as while it is started again."""
 
 
+class AirflowNotFoundError(AirflowClientError):
+    """Says that there is no such thing."""
+
+
 class AirflowClient:
     """What a user does in Airflow's web UI, through the REST API that the UI itself uses.
 
@@ -81,20 +85,23 @@ class AirflowClient:
         dag_id: str,
         conf: Json | None = None,
         logical_date: str | None = None,
+        run_id: str | None = None,
     ) -> str:
         """Unpause the DAG and start a run of it, as the UI's trigger form does; return its id."""
         self.wait_for_dag(dag_id)
         self.request("PATCH", f"dags/{dag_id}", json={"is_paused": False})
         body = {
+            "dag_run_id": run_id,
             "conf": conf or {},
             "logical_date": logical_date,
             "data_interval_start": None,
             "data_interval_end": None,
             "note": None,
         }
-        run_id: str = self.request("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
-        self.triggered.append((dag_id, run_id))
-        return run_id
+        created: str = self.request("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
+        self.triggered.append((dag_id, created))
+        self.wait_for(lambda: self._is_there(dag_id, created), f"the run {created}", timeout=10)
+        return created
 
     def dag_run(self, dag_id: str, run_id: str) -> Json:
         """Return one run."""
@@ -261,6 +268,13 @@ class AirflowClient:
                 lines += [f"  {line}" for line in log.splitlines()[-_EVIDENCE_LINES:]]
         return "\n".join(lines)
 
+    def _is_there(self, dag_id: str, run_id: str) -> bool:
+        # The API server may answer a moment before it has committed.
+        try:
+            return bool(self.dag_run(dag_id, run_id))
+        except AirflowNotFoundError:
+            return False
+
     def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             if "Authorization" not in self._http.headers:
@@ -273,7 +287,8 @@ class AirflowClient:
                 f"Airflow at {self._base_url} gave no answer to {method} {path}: {error!r}"
             ) from error
         if response.is_error:
-            raise AirflowClientError(
+            kind = AirflowNotFoundError if response.status_code == 404 else AirflowClientError
+            raise kind(
                 f"Airflow refused {method} {path} with {response.status_code}: {response.text}"
             )
         return response

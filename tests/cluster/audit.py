@@ -77,6 +77,20 @@ class AuditLog:
         """Return the number of requests; the criteria are those of `requests`."""
         return len(self.requests(**criteria))
 
+    def jobs_created(self, identifier: str) -> list[str]:
+        """Return the names of all the Jobs that were ever created with this `identifier`."""
+        return [
+            event["requestObject"]["metadata"]["name"]
+            for event in self._events(0)
+            if event["stage"] == "ResponseComplete"
+            and event["verb"] == "create"
+            and event.get("objectRef", {}).get("resource") == "jobs"
+            and event.get("responseStatus", {}).get("code") == 201
+            and "dryRun" not in event["requestURI"]
+            and (event["requestObject"]["metadata"].get("labels") or {}).get("identifier")
+            == identifier
+        ]
+
     def _all(self, since: int) -> list[Request]:
         requests: dict[str, Request] = {}
         for event in self._events(since):

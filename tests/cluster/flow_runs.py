@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from flowjob.cluster import Cluster, ClusterConnection, load_connection
-from flowjob.flow_run import FlowRun
+from flowjob.flow_run import FlowRun, TaskInstanceKey
 from flowjob.job_spec import FlowContainer, JobSpec
 from flowjob.loop_thread import LoopThread
 from flowjob.outcome import Outcome
@@ -47,10 +47,8 @@ def new_flow_run() -> FlowRun:
     """Return a flow run of a task instance that exists only here."""
     return FlowRun(
         flow_run_id=str(uuid4()),
-        dag_id="dag",
-        run_id="run",
-        task_id="task",
-        map_index=-1,
+        task_instance=TaskInstanceKey("dag", "run", "task"),
+        airflow="http://airflow",
         try_number=1,
         max_tries=0,
         dag_run_start="now",

@@ -8,14 +8,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from flowjob.flow_run import FlowRun
+from flowjob.flow_run import FlowRun, TaskInstanceKey, task_instance_of
 
+TASK_INSTANCE = TaskInstanceKey("nightly", "scheduled__2026-01-01T00:00:00+00:00", "sales")
 FLOW_RUN = FlowRun(
     flow_run_id="0198f3a1-7c1e-7d2a-9b3c-5d4e6f708192",
-    dag_id="nightly",
-    run_id="scheduled__2026-01-01T00:00:00+00:00",
-    task_id="sales",
-    map_index=-1,
+    task_instance=TASK_INSTANCE,
+    airflow="http://airflow",
     try_number=1,
     max_tries=2,
     dag_run_start="2026-01-02T00:00:01+00:00",
@@ -24,8 +23,8 @@ FLOW_RUN = FlowRun(
 
 def test_all_tries_of_a_task_instance_share_the_identifier() -> None:
     second = replace(FLOW_RUN, flow_run_id=str(uuid4()), try_number=2)
-    assert second.identifier == FLOW_RUN.identifier
-    assert UUID(FLOW_RUN.identifier).version == 5
+    assert second.labels["identifier"] == FLOW_RUN.labels["identifier"]
+    assert UUID(FLOW_RUN.labels["identifier"]).version == 5
 
 
 @pytest.mark.parametrize(
@@ -33,12 +32,13 @@ def test_all_tries_of_a_task_instance_share_the_identifier() -> None:
     [{"dag_id": "weekly"}, {"run_id": "manual"}, {"task_id": "costs"}, {"map_index": 0}],
 )
 def test_another_task_instance_has_another_identifier(other: dict[str, str]) -> None:
-    assert replace(FLOW_RUN, **other).identifier != FLOW_RUN.identifier  # type: ignore[arg-type]
+    changed = replace(TASK_INSTANCE, **other)  # type: ignore[arg-type]
+    assert changed.identifier != TASK_INSTANCE.identifier
 
 
 def test_names_that_only_join_alike_have_different_identifiers() -> None:
-    one = replace(FLOW_RUN, dag_id="a", run_id="b/c")
-    two = replace(FLOW_RUN, dag_id="a/b", run_id="c")
+    one = TaskInstanceKey("a", "b/c", "t")
+    two = TaskInstanceKey("a/b", "c", "t")
     assert one.identifier != two.identifier
 
 
@@ -69,3 +69,12 @@ def test_the_job_is_named_after_the_spec_and_the_flow_run(base: str | None, begi
 def test_two_tries_never_share_a_job_name() -> None:
     names = {replace(FLOW_RUN, flow_run_id=str(uuid4())).job_name("x") for _ in range(1000)}
     assert len(names) == 1000
+
+
+@pytest.mark.parametrize("map_index", [-1, 3])
+def test_a_job_tells_whose_it_is(map_index: int) -> None:
+    key = replace(TASK_INSTANCE, map_index=map_index)
+    job = {"metadata": {"annotations": replace(FLOW_RUN, task_instance=key).annotations}}
+    assert task_instance_of(job) == key
+    assert task_instance_of({"metadata": {"annotations": {"flowjob/dag_id": "d"}}}) is None
+    assert task_instance_of({"metadata": {}}) is None

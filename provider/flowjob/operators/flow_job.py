@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow.sdk import BaseOperator
 
 from flowjob.environment import flow_environment, parameters_json
-from flowjob.exceptions import FlowJobError, FlowRunFailedError, JobSpecError
-from flowjob.flow_run import FLOW_RUN_ID_LABEL, FlowRun
+from flowjob.exceptions import (
+    FlowError,
+    FlowJobError,
+    FlowRunCancelledError,
+    FlowRunFailedError,
+    JobSpecError,
+)
+from flowjob.flow_run import FLOW_RUN_ID_LABEL, FlowRun, TaskInstanceKey
 from flowjob.flows import Flow, as_flow
 from flowjob.flows.base import FlowConnection, FlowRequest
 from flowjob.job_spec import FlowContainer, JobSpec, Manifest
-from flowjob.outcome import SUCCEEDED, Outcome, parse_result
+from flowjob.outcome import CANCELLED, SUCCEEDED, Outcome, parse_result
+from flowjob.task_states import airflow_address, task_states, was_killed
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from flowjob.cluster import ClusterConnection
+    from flowjob.execution import Execution
+    from flowjob.loop_thread import LoopThread
+
+OnFinish = Literal["keep", "delete", "delete_succeeded"]
+
+# Seconds that Airflow may take to say what became of the task: SIGKILL comes 5 s after SIGTERM.
+_ANSWER_TIMEOUT = 3
+# A Job that Kubernetes may delete so soon (in seconds) is not there for a later try to find.
+_SHORT_TTL = 600
 
 
 class FlowJobOperator(BaseOperator):
@@ -48,6 +68,9 @@ class FlowJobOperator(BaseOperator):
     :param name: what the Job's name begins with; default: the spec's name. (templated)
     :param kubernetes_conn_id: Airflow connection of the cluster, of type ``kubernetes``.
         (templated)
+    :param on_finish: what becomes of the Job once its outcome is in XCom: ``keep`` (default, as
+        in the reference), ``delete``, or ``delete_succeeded``. A Job that succeeded is deleted
+        only after Airflow has recorded the success, so that no later try runs its flow again.
     :raises JobSpecError: at parse, the job spec is not what it should be.
     :raises FlowError: at parse, ``flow`` is none of its forms.
     """
@@ -76,6 +99,7 @@ class FlowJobOperator(BaseOperator):
         namespace: str | None = None,
         name: str | None = None,
         kubernetes_conn_id: str = "kubernetes_default",
+        on_finish: OnFinish = "keep",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -87,6 +111,14 @@ class FlowJobOperator(BaseOperator):
         self.namespace = namespace
         self.name = name
         self.kubernetes_conn_id = kubernetes_conn_id
+        self.on_finish = on_finish
+        # Kills the flow run that this process is just waiting for.
+        self._kill: Callable[[], object] | None = None
+        if on_finish not in get_args(OnFinish):
+            raise FlowError(
+                f"task {self.task_id!r}: on_finish is {on_finish!r}: "
+                f"give one of {', '.join(get_args(OnFinish))}"
+            )
         if (job_spec_file is None) == (job_spec is None):
             raise JobSpecError(f"task {self.task_id!r}: give either job_spec_file or job_spec")
         self._job_spec = JobSpec.from_dict(job_spec) if job_spec is not None else None
@@ -134,31 +166,114 @@ class FlowJobOperator(BaseOperator):
         except FlowJobError as error:
             if error.heals_by_retry:
                 raise
-            raise _fail_exception(_masked(str(error))) from None
+            raise _airflow_exception("AirflowFailException")(_masked(str(error))) from None
 
     def _execute(self, context: Context) -> Any:
         # First of all: the secrets in it are masked in every log line from here on.
         env = self._rendered_env(context)
 
         from flowjob.cluster import Cluster, load_connection
+        from flowjob.execution import Execution
         from flowjob.loop_thread import LoopThread
-        from flowjob.wait import wait_for_outcome
 
         spec = self._job_spec or self._load_job_spec(str(self.job_spec_file))
+        if spec.ttl is not None and spec.ttl < _SHORT_TTL:
+            self.log.warning(
+                "ttlSecondsAfterFinished is %s s: should the worker die, a later try may not find "
+                "the Job any more and run the flow again; set it to %s s or more",
+                spec.ttl,
+                _SHORT_TTL,
+            )
         connection = load_connection(self.kubernetes_conn_id)
         namespace = self.namespace or spec.namespace or connection.namespace or "default"
-        manifest = self._manifest(context, spec, env, namespace)
+        flow_run = _flow_run(context)
+        manifest = self._manifest(context, flow_run, spec, env, namespace)
         with LoopThread() as loop, loop.use(Cluster(connection)) as cluster:
-            job = loop.run(cluster.create_job(manifest))
-            self._push_job(context, job)
-            outcome = loop.run(wait_for_outcome(cluster, job, self._log_line))
-        return self._collect(context, spec, outcome)
+            execution = Execution(cluster, flow_run, manifest)
+            with self._killable(context, loop, execution, flow_run.task_instance):
+                job = loop.run(execution.launch())
+                self._push_job(context, job)
+                outcome = loop.run(execution.wait(job, self._log_line))
+            try:
+                result = self._collect(context, spec, outcome)
+            except FlowJobError:
+                # Nobody adopts the Job of a try that failed.
+                if self.on_finish == "delete":
+                    loop.run(cluster.delete_job(job))
+                raise
+        if self.on_finish != "keep":
+            self._delete_when_success_is_recorded(connection, job)
+        return result
+
+    def on_kill(self) -> None:
+        """Delete the Job if the task was ended in Airflow, keep it if only the worker goes away.
+
+        Airflow calls this in a signal handler, so it only starts what is to be done.
+        """
+        if self._kill is not None:
+            self._kill()
+
+    @contextmanager
+    def _killable(
+        self, context: Context, loop: LoopThread, execution: Execution, key: TaskInstanceKey
+    ) -> Iterator[None]:
+        """Kill the flow run on ``on_kill`` and on a time-out, and say so in XCom."""
+
+        async def kill_if_ended() -> None:
+            if await self._was_ended(key):
+                await execution.kill()
+
+        self._kill = lambda: loop.start(kill_if_ended())
+        try:
+            yield
+        except FlowRunCancelledError:
+            self._push_outcome(context, _cancelled("Killed", "the task was ended in Airflow"))
+            raise
+        except _airflow_exception("AirflowTaskTimeout"):
+            self.log.info("The task has timed out: deleting its Job")
+            loop.run(execution.kill())
+            self._push_outcome(context, _cancelled("TaskTimeout", "the task has timed out"))
+            raise
+        finally:
+            self._kill = None
+
+    async def _was_ended(self, key: TaskInstanceKey) -> bool:
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT):
+                states = await asyncio.to_thread(task_states, [key])
+        except Exception as error:
+            self.log.warning("Airflow does not say why the task is to end (%r): keeping Job", error)
+            return False
+        killed = was_killed(key, states)
+        if killed:
+            self.log.info("The task was ended in Airflow (%s): deleting its Job", states.get(key))
+        else:
+            self.log.info("The worker is to end: the Job goes on, and a later try adopts it")
+        return killed
+
+    def _delete_when_success_is_recorded(
+        self, connection: ClusterConnection, job: Manifest
+    ) -> None:
+        """Delete the Job after Airflow knows of its success: until then a try may adopt it."""
+
+        def delete(_: Context) -> None:
+            from flowjob.cluster import Cluster
+            from flowjob.loop_thread import LoopThread
+
+            with LoopThread() as loop, loop.use(Cluster(connection)) as cluster:
+                loop.run(cluster.delete_job(job))
+
+        self.on_success_callback = [*self.on_success_callback, delete]
 
     def _manifest(
-        self, context: Context, spec: JobSpec, env: Mapping[str, Any], namespace: str
+        self,
+        context: Context,
+        flow_run: FlowRun,
+        spec: JobSpec,
+        env: Mapping[str, Any],
+        namespace: str,
     ) -> Manifest:
         """Make the Job of this flow run."""
-        flow_run = _flow_run(context)
         flow = as_flow(self.flow)
         if self.flow is None and spec.has_command:
             self.log.info(
@@ -192,7 +307,6 @@ class FlowJobOperator(BaseOperator):
     def _push_job(self, context: Context, job: Manifest) -> None:
         """Say which Job it is as soon as it exists."""
         metadata = job["metadata"]
-        self.log.info("Created Job %s in namespace %s", metadata["name"], metadata["namespace"])
         ti = context["ti"]
         ti.xcom_push(key="flow_run_id", value=metadata["labels"][FLOW_RUN_ID_LABEL])
         ti.xcom_push(key="job_name", value=metadata["name"])
@@ -203,13 +317,16 @@ class FlowJobOperator(BaseOperator):
         if outcome.message:
             # It may be the flow's own text, such as that of its exception.
             outcome = replace(outcome, message=_masked(outcome.message))
-        ti = context["ti"]
-        ti.xcom_push(key="status", value=outcome.status)
-        ti.xcom_push(key="outcome", value=outcome.to_dict())
+        self._push_outcome(context, outcome)
         if outcome.status != SUCCEEDED:
             raise FlowRunFailedError(f"the flow run failed: {outcome.message}")
         self.log.info("The flow run succeeded")
         return parse_result(outcome, spec.result_limit) if self.do_xcom_push else None
+
+    def _push_outcome(self, context: Context, outcome: Outcome) -> None:
+        ti = context["ti"]
+        ti.xcom_push(key="status", value=outcome.status)
+        ti.xcom_push(key="outcome", value=outcome.to_dict())
 
     def _log_line(self, line: str) -> None:
         self.log.info("%s", _masked(line))
@@ -242,14 +359,18 @@ def _has_jinja(text: str) -> bool:
     return "{{" in text or "{%" in text
 
 
+def _cancelled(reason: str, message: str) -> Outcome:
+    return Outcome(CANCELLED, reason=reason, message=message)
+
+
 def _flow_run(context: Context) -> FlowRun:
     ti, dag_run = context["ti"], context["dag_run"]
     return FlowRun(
         flow_run_id=str(ti.id),
-        dag_id=ti.dag_id,
-        run_id=ti.run_id,
-        task_id=ti.task_id,
-        map_index=-1 if ti.map_index is None else ti.map_index,
+        task_instance=TaskInstanceKey(
+            ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index
+        ),
+        airflow=airflow_address(),
         try_number=ti.try_number,
         max_tries=ti.max_tries,
         dag_run_start=dag_run.start_date.isoformat() if dag_run.start_date else "",
@@ -288,11 +409,10 @@ def _masked(text: str) -> str:
     return str(redact(text))
 
 
-def _fail_exception(message: str) -> Exception:
-    """Make Airflow's exception for a failure without retries, from where this Airflow has it."""
+def _airflow_exception(name: str) -> type[Exception]:
+    """Return Airflow's exception from where this Airflow has it."""
     from airflow import exceptions
     from airflow.sdk import exceptions as sdk_exceptions
 
-    module: Any = sdk_exceptions if hasattr(sdk_exceptions, "AirflowFailException") else exceptions
-    exception: Exception = module.AirflowFailException(message)
+    exception: type[Exception] = getattr(sdk_exceptions, name, None) or getattr(exceptions, name)
     return exception

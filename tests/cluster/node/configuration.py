@@ -250,7 +250,15 @@ _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
-    "rules": [{"level": "Metadata"}],
+    "rules": [
+        # With the labels of each Job, so that those of one task instance can be counted.
+        {
+            "level": "Request",
+            "verbs": ["create"],
+            "resources": [{"group": "batch", "resources": ["jobs"]}],
+        },
+        {"level": "Metadata"},
+    ],
 }
 
 _CONTAINERD = """\

@@ -1,0 +1,26 @@
+"""What a Job's status says of itself.
+
+Pure: no Airflow, no Kubernetes client.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+KubernetesObject = dict[str, Any]
+
+
+def true_condition(job: KubernetesObject, kind: str) -> KubernetesObject | None:
+    """Return the condition of this type if it holds: one whose status is "False" does not."""
+    conditions = (job.get("status") or {}).get("conditions") or []
+    return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
+
+
+def is_active(job: KubernetesObject) -> bool:
+    """Tell whether the Job is not over: neither Complete nor Failed."""
+    return not any(true_condition(job, kind) for kind in ("Complete", "Failed"))
+
+
+def is_being_deleted(job: KubernetesObject) -> bool:
+    """Tell whether somebody deleted the Job, and its pods are what keeps it."""
+    return "deletionTimestamp" in job["metadata"]

@@ -1,0 +1,81 @@
+"""Flows that leave a line for each time they ran, and that end when they are told to."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG
+
+from flowjob.operators.flow_job import FlowJobOperator
+
+# Appends a line to the file of effects, and waits for the file that lets it end.
+SCRIPT = """
+name="$AIRFLOW_CTX_DAG_RUN_ID.$AIRFLOW_CTX_TASK_ID"
+echo "$name $FLOW_RUN_ID" >> /effects/lines
+echo started
+while ! [ -e "/effects/$name.end" ] && [ "$WAITS" = yes ]; do sleep 0.1; done
+echo ended
+"""
+SPEC: dict[str, Any] = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {"name": "exactly-one"},
+    "spec": {
+        "backoffLimit": 0,
+        "template": {
+            "spec": {
+                "terminationGracePeriodSeconds": 1,
+                "containers": [
+                    {
+                        "name": "flow-container",
+                        "volumeMounts": [{"name": "effects", "mountPath": "/effects"}],
+                    }
+                ],
+                "volumes": [
+                    {"name": "effects", "hostPath": {"path": os.environ.get("FLOW_EFFECTS", "/x")}}
+                ],
+            }
+        },
+    },
+}
+COMMON: dict[str, Any] = {
+    "job_spec": SPEC,
+    "image": os.environ.get("FLOW_IMAGE"),
+    "flow": ["sh", "-c", SCRIPT],
+    "env": {"WAITS": "{{ params.waits }}"},
+    "kubernetes_conn_id": "{{ params.connection }}",
+}
+ARGUMENTS: dict[str, Any] = {
+    "params": {"connection": "kubernetes_default", "waits": "yes"},
+    "default_args": {"retries": 5, "retry_delay": timedelta(0)},
+}
+
+with DAG("exactly_one", schedule=None, **ARGUMENTS):
+    FlowJobOperator(task_id="flow", **COMMON)
+
+with DAG("siblings", schedule=None, **ARGUMENTS):
+    FlowJobOperator(task_id="flow", **COMMON)
+    FlowJobOperator(task_id="sibling", **COMMON)
+
+with DAG("last_try", schedule=None, params=ARGUMENTS["params"]):
+    FlowJobOperator(task_id="flow", **COMMON)
+
+with DAG("times_out", schedule=None, params=ARGUMENTS["params"]):
+    FlowJobOperator(task_id="flow", execution_timeout=timedelta(seconds=12), **COMMON)
+
+with DAG("cleans_up", schedule=None, **ARGUMENTS):
+    for on_finish in ("keep", "delete", "delete_succeeded"):
+        FlowJobOperator(task_id=on_finish, on_finish=on_finish, **COMMON)
+
+with DAG(
+    "many_dates",
+    schedule="@daily",
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    params={"connection": "kubernetes_default", "waits": "no"},
+    # As many as it takes: the test kills workers.
+    default_args={"retries": 30, "retry_delay": timedelta(0)},
+):
+    FlowJobOperator(task_id="flow", **COMMON)
