@@ -61,6 +61,10 @@ test-oldest: ## Run the unit and Airflow tests with the oldest versions supporte
 	@$(PYTHON) -m tests.setup --postgres --venv .venv-oldest --constraints constraints-oldest.txt
 	$(OLDEST)/pytest tests/unit tests/airflow
 
+.PHONY: bench
+bench: setup ## Measure what 5,000 waiting flow runs cost a triggerer
+	$(BIN)/python -m tests.bench.triggerer
+
 .PHONY: lock
 lock: setup ## Pin the newest versions in constraints.txt
 	$(BIN)/$(COMPILE) --upgrade --output-file constraints.txt

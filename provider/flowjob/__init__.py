@@ -27,6 +27,12 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["flowjob.operators.flow_job", "flowjob.operators.sweep"],
             }
         ],
+        "triggers": [
+            {
+                "integration-name": "FlowJob",
+                "python-modules": ["flowjob.triggers.flow_job"],
+            }
+        ],
         "hooks": [
             {"integration-name": "FlowJob", "python-modules": ["flowjob.hooks.prefect"]},
         ],

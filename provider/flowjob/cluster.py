@@ -7,9 +7,13 @@ that in-cluster, file, inline and exec credentials mean here what they mean ther
 from __future__ import annotations
 
 import asyncio
+import gc
+import importlib
 import json
 import logging
 import random
+import ssl
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,7 +26,8 @@ from flowjob.job_status import KubernetesObject, is_being_deleted
 from flowjob.refusal import explain
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse
+    from aiohttp import ClientResponse, ClientSession, ClientTimeout
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
     from kubernetes.client import Configuration
 
 log = logging.getLogger(__name__)
@@ -30,6 +35,10 @@ log = logging.getLogger(__name__)
 # Seconds that one request may take, and that an API server that is away is waited for.
 _REQUEST_TIMEOUT = 30
 _PATIENCE = 600
+# Bytes that an event of a watch, a line with a whole object, may have: etcd takes 1.5 MiB.
+_LONGEST_LINE = 2**21
+# Objects in one answer to a list: parsing more of them would hold up a triggerer's event loop.
+_PAGE = "200"
 # Statuses after which the same request may succeed: overload, and servers that start or end.
 _TRANSIENT = {429, 500, 502, 503, 504}
 # Statuses with which the API server refuses a Job that it will refuse again.
@@ -74,10 +83,26 @@ def load_connection(kubernetes_conn_id: str) -> ClusterConnection:
     :param kubernetes_conn_id: id of the connection.
     :raises Exception: whatever the hook raises, such as AirflowNotFoundException.
     """
-    from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
-
-    hook = KubernetesHook(conn_id=kubernetes_conn_id)
+    hook = kubernetes_hook()(conn_id=kubernetes_conn_id)
     return ClusterConnection(hook.get_conn().configuration, hook.get_namespace())
+
+
+def kubernetes_hook() -> type[KubernetesHook]:
+    """Import the provider's hook, which takes seconds the first time, and return it.
+
+    The import makes hundreds of thousands of objects, none of them garbage. Each look through
+    them by the garbage collector would hold up all threads, a triggerer's event loop among them.
+    """
+    name = "airflow.providers.cncf.kubernetes.hooks.kubernetes"
+    if name not in sys.modules and gc.isenabled():
+        gc.disable()
+        try:
+            importlib.import_module(name)
+            gc.freeze()
+        finally:
+            gc.enable()
+    hook: type[KubernetesHook] = importlib.import_module(name).KubernetesHook
+    return hook
 
 
 def delays(longest: float = 10.0) -> Iterator[float]:
@@ -89,23 +114,27 @@ def delays(longest: float = 10.0) -> Iterator[float]:
 
 
 class Cluster:
-    """Requests to one API server over one pool of connections; use it as a context manager."""
+    """Requests to one API server over one pool of connections; use it as a context manager.
 
-    def __init__(self, connection: ClusterConnection) -> None:
-        self._configuration = connection.configuration
+    :param kubernetes_conn_id: Airflow connection of type ``kubernetes``; it is loaded in a thread,
+        and loaded again when the API server no longer takes its credentials.
+    """
+
+    def __init__(self, kubernetes_conn_id: str) -> None:
+        self._conn_id = kubernetes_conn_id
 
     async def __aenter__(self) -> Self:
-        from kubernetes_asyncio.client import ApiClient, Configuration
-
-        # The file reads of the TLS context are too slow for the loop of a triggerer.
-        configuration = Configuration(host=self._configuration.host)
-        for name in ("ssl_ca_cert", "cert_file", "key_file", "verify_ssl", "tls_server_name"):
-            setattr(configuration, name, getattr(self._configuration, name))
-        self._client = ApiClient(configuration)
+        self._renewal = asyncio.Lock()
+        self._session = await self._open_session()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
+        await self._session.close()
+
+    @property
+    def namespace(self) -> str | None:
+        """The namespace that the Airflow connection names, if any."""
+        return self._connection.namespace
 
     async def create_job(self, manifest: KubernetesObject) -> KubernetesObject:
         """Create the Job, or find the one that the same request created before.
@@ -153,11 +182,22 @@ class Cluster:
         """List the Jobs with these labels, in one namespace or, with None, in all."""
         path = jobs_path(namespace) if namespace else "/apis/batch/v1/jobs"
         try:
-            listing = await self.request("GET", path, {"labelSelector": label_selector})
+            return [job async for page in self.pages(path, label_selector) for job in page["items"]]
         except ApiError as error:
             raise ClusterError(f"cannot list the Jobs: {error}") from None
-        jobs: list[KubernetesObject] = listing["items"]
-        return jobs
+
+    async def pages(self, path: str, label_selector: str) -> AsyncIterator[KubernetesObject]:
+        """Yield the pages of a list of objects.
+
+        :raises ApiError: the right to list is missing, or the namespace is.
+        """
+        query = {"labelSelector": label_selector, "limit": _PAGE}
+        while True:
+            page = await self.request("GET", path, query)
+            yield page
+            if not page["metadata"].get("continue"):
+                return
+            query["continue"] = page["metadata"]["continue"]
 
     async def delete_job(self, job: KubernetesObject, *, if_unchanged: bool = False) -> bool:
         """Delete the Job and, in the foreground, its pods, which have their own grace period.
@@ -209,7 +249,7 @@ class Cluster:
                 delay = max(delay, getattr(error, "retry_after", None) or 0)
                 if asyncio.get_running_loop().time() + delay > deadline:
                     raise ClusterError(
-                        f"the API server {self._configuration.host} gave no answer for "
+                        f"the API server {self._connection.configuration.host} gave no answer for "
                         f"{_PATIENCE} s: {describe(error)}"
                     ) from None
                 log.warning("The API server gives no answer (%s), trying again", describe(error))
@@ -239,16 +279,12 @@ class Cluster:
             if silence is None
             else aiohttp.ClientTimeout(connect=_REQUEST_TIMEOUT, sock_read=silence)
         )
-        response: ClientResponse = await self._client.request(
-            method,
-            self._client.configuration.host + path,
-            query_params=list((query or {}).items()),
-            headers=await self._headers(),
-            body=body,
-            # Raw: the client's models drop fields, and its debug log would show the spec.
-            _preload_content=False,
-            _request_timeout=timeout,
-        )
+        session = self._session
+        response = await self._send(method, path, query, body, timeout)
+        if response.status == 401:
+            response.close()
+            await self._renew(session)
+            response = await self._send(method, path, query, body, timeout)
         try:
             if response.status >= 400:
                 raise await _api_error(response)
@@ -256,8 +292,44 @@ class Cluster:
         finally:
             response.close()
 
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: KubernetesObject | None,
+        limits: ClientTimeout,
+    ) -> ClientResponse:
+        configuration = self._connection.configuration
+        return await self._session.request(
+            method,
+            configuration.host + path,
+            params=query,
+            headers=await self._headers(),
+            json=body,
+            timeout=limits,
+            server_hostname=configuration.tls_server_name or None,
+        )
+
+    async def _open_session(self) -> ClientSession:
+        import aiohttp
+
+        # Files, exec plugins and imports would hold up every other waiter of a triggerer.
+        self._connection = await asyncio.to_thread(load_connection, self._conn_id)
+        tls = await asyncio.to_thread(_tls_context, self._connection.configuration)
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=tls), trust_env=True, read_bufsize=_LONGEST_LINE
+        )
+
+    async def _renew(self, refused: ClientSession) -> None:
+        """Load the connection again, unless that was done since the credentials were refused."""
+        async with self._renewal:
+            if self._session is refused:
+                self._session = await self._open_session()
+                await refused.close()
+
     async def _headers(self) -> dict[str, str]:
-        configuration = self._configuration
+        configuration = self._connection.configuration
         if configuration.refresh_api_key_hook:
             # It may read a file or run an exec plugin.
             settings = await asyncio.to_thread(configuration.auth_settings)
@@ -266,6 +338,20 @@ class Cluster:
         credentials = {setting["key"]: setting["value"] for setting in settings.values()}
         # So that a cluster's audit log tells whose requests these are.
         return {"User-Agent": f"flowjob/{__version__}", **credentials}
+
+
+def _tls_context(configuration: Configuration) -> ssl.SSLContext:
+    """Read what the connection says of certificates."""
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file or None)
+    if getattr(configuration, "disable_strict_ssl_verification", False):
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if configuration.assert_hostname is False or not configuration.verify_ssl:
+        context.check_hostname = False
+    if not configuration.verify_ssl:
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 async def _api_error(response: ClientResponse) -> ApiError:
@@ -315,3 +401,8 @@ def jobs_path(namespace: str) -> str:
 def pods_path(namespace: str) -> str:
     """Return the REST path of a namespace's pods."""
     return f"/api/v1/namespaces/{namespace}/pods"
+
+
+def pod_path(pod: KubernetesObject) -> str:
+    """Return the REST path of a pod."""
+    return f"{pods_path(pod['metadata']['namespace'])}/{pod['metadata']['name']}"

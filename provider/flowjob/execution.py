@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from flowjob.cluster import Cluster
 from flowjob.earlier_jobs import sort_earlier_jobs
@@ -23,29 +24,32 @@ class Execution:
     ``kill`` may come at any moment, in the same event loop as the others: no Job is left.
 
     :param cluster: where the Job is, or is to be.
-    :param flow_run: whose Job it is.
-    :param manifest: the Job to create.
     """
 
-    def __init__(self, cluster: Cluster, flow_run: FlowRun, manifest: KubernetesObject) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._flow_run = flow_run
-        self._manifest = manifest
-        self._launching: asyncio.Task[KubernetesObject] | None = None
+        self._job: asyncio.Task[KubernetesObject] | None = None
         self._is_killed = False
         self._kill_ended = asyncio.Event()
 
-    async def launch(self) -> KubernetesObject:
+    async def launch(self, flow_run: FlowRun, manifest: KubernetesObject) -> KubernetesObject:
         """Create the Job, or adopt the one of an earlier try, and return it.
 
+        :param flow_run: whose Job it is.
+        :param manifest: the Job to create.
         :raises FlowRunCancelledError: it was killed before there was a Job.
         :raises JobRefusedError: the API server refuses the Job.
         :raises ClusterError: the API server gave no usable answer.
         """
-        self._launching = asyncio.create_task(self._launch())
-        # Who waits here may be interrupted while the request is on its way: `kill` must know
-        # what becomes of it.
-        return await asyncio.shield(self._launching)
+        return await self._become(self._launch(flow_run, manifest))
+
+    async def resume(self, namespace: str, job_name: str) -> KubernetesObject | None:
+        """Find the Job that this flow run has already; None where it is gone.
+
+        :raises ClusterError: the API server gave no usable answer.
+        """
+        job = await self._cluster.find_job(namespace, job_name)
+        return await self._become(_given(job)) if job else None
 
     async def wait(self, job: KubernetesObject, emit: Callable[[str], None]) -> Outcome:
         """Wait until the Job has ended, and emit the lines of its log meanwhile.
@@ -57,7 +61,7 @@ class Execution:
         killed = asyncio.create_task(self._kill_ended.wait())
         try:
             await asyncio.wait((waiting, killed), return_when=asyncio.FIRST_COMPLETED)
-            self._raise_if_killed()
+            self.raise_if_killed()
             return waiting.result()
         finally:
             for task in (waiting, killed):
@@ -71,36 +75,41 @@ class Execution:
         """
         self._is_killed = True
         try:
-            if self._launching is not None:
+            if self._job is not None:
                 try:
-                    job = await asyncio.shield(self._launching)
+                    job = await asyncio.shield(self._job)
                 except FlowJobError:
                     return  # there is none
                 await self._cluster.delete_job(job)
         finally:
             self._kill_ended.set()
 
-    async def _launch(self) -> KubernetesObject:
-        adopted = await self._settle_earlier_jobs()
+    async def _become(self, job: Coroutine[Any, Any, KubernetesObject]) -> KubernetesObject:
+        self._job = asyncio.create_task(job)
+        # Who waits here may be interrupted while the request is on its way: `kill` must know
+        # what becomes of it.
+        return await asyncio.shield(self._job)
+
+    async def _launch(self, flow_run: FlowRun, manifest: KubernetesObject) -> KubernetesObject:
+        adopted = await self._settle_earlier_jobs(flow_run, manifest["metadata"]["namespace"])
         if adopted is not None:
             return adopted
         while True:
-            self._raise_if_killed()
-            job = await self._cluster.create_job(self._manifest)
+            self.raise_if_killed()
+            job = await self._cluster.create_job(manifest)
             if not is_being_deleted(job):
                 log.info("Created the Job %(name)s in namespace %(namespace)s", job["metadata"])
                 return job
             await self._wait_until_gone([job])
 
-    async def _settle_earlier_jobs(self) -> KubernetesObject | None:
+    async def _settle_earlier_jobs(
+        self, flow_run: FlowRun, namespace: str
+    ) -> KubernetesObject | None:
         """Remove the Jobs of earlier tries that are in the way; return the one to go on with."""
-        if self._flow_run.try_number == 1:
+        if flow_run.try_number == 1:
             return None
-        namespace = self._manifest["metadata"]["namespace"]
-        selector = f"{IDENTIFIER_LABEL}={self._flow_run.task_instance.identifier}"
-        earlier = sort_earlier_jobs(
-            self._flow_run, await self._cluster.list_jobs(namespace, selector)
-        )
+        selector = f"{IDENTIFIER_LABEL}={flow_run.task_instance.identifier}"
+        earlier = sort_earlier_jobs(flow_run, await self._cluster.list_jobs(namespace, selector))
         for job in earlier.in_the_way:
             await self._cluster.delete_job(job)
         await self._wait_until_gone(earlier.in_the_way)
@@ -117,6 +126,14 @@ class Execution:
             log.info("Waiting until the earlier Job %s is gone", job["metadata"]["name"])
             await wait_until_gone(self._cluster, job)
 
-    def _raise_if_killed(self) -> None:
+    def raise_if_killed(self) -> None:
+        """Tell whether ``kill`` was called.
+
+        :raises FlowRunCancelledError: it was.
+        """
         if self._is_killed:
             raise FlowRunCancelledError("the flow run was cancelled, and its Job deleted")
+
+
+async def _given(job: KubernetesObject) -> KubernetesObject:
+    return job

@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
-from flowjob.cluster import ApiError, Cluster, delays, describe, is_transient, pods_path
+from flowjob.cluster import ApiError, Cluster, delays, describe, is_transient, pod_path
 from flowjob.job_status import KubernetesObject
 from flowjob.outcome import Observation, flow_container_status
-
-if TYPE_CHECKING:
-    from aiohttp import ClientResponse
 
 log = logging.getLogger(__name__)
 
@@ -145,33 +141,20 @@ class LogFollower:
 
     async def _refresh(self) -> None:
         try:
-            self._pod = await self._cluster.request("GET", self._path)
+            self._pod = await self._cluster.request("GET", pod_path(self._pod))
         except ApiError as error:
             if error.code != 404:
                 raise
 
-    @property
-    def _path(self) -> str:
-        metadata = self._pod["metadata"]
-        return f"{pods_path(metadata['namespace'])}/{metadata['name']}"
-
     async def _read(self, *, follow: bool = False, previous: bool = False) -> None:
         """Emit the lines that are new, to the end of the stream."""
-        query = {"container": self._pod["spec"]["containers"][0]["name"], "timestamps": "true"}
-        query |= {"follow": "true"} if follow else {}
-        query |= {"previous": "true"} if previous else {}
-        query |= {"sinceTime": self._cursor.since} if self._cursor.since else {}
-        try:
-            async with self._cluster.open("GET", f"{self._path}/log", query, silence=_SILENCE) as r:
-                # The unfinished line of a stream that goes on is read again when it is done.
-                async for line in _lines(r, unfinished=not follow):
-                    self._retries = delays()
-                    if (text := self._cursor.take(line)) is not None:
-                        self._emit(text)
-        except ApiError as error:
-            # 400: the container does not run yet, or has no earlier run. 404: the pod is gone.
-            if error.code not in (400, 404):
-                raise
+        since = self._cursor.since
+        async for line in log_lines(
+            self._cluster, self._pod, follow=follow, previous=previous, since=since
+        ):
+            self._retries = delays()
+            if (text := self._cursor.take(line)) is not None:
+                self._emit(text)
 
     def _stays_ended(self) -> bool:
         return (
@@ -227,11 +210,56 @@ class FlowLog:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _lines(response: ClientResponse, *, unfinished: bool) -> AsyncIterator[bytes]:
+async def log_lines(
+    cluster: Cluster,
+    pod: KubernetesObject,
+    *,
+    follow: bool = False,
+    previous: bool = False,
+    since: str | None = None,
+    tail: int | None = None,
+) -> AsyncGenerator[bytes]:
+    """Yield the lines of the flow container's log, each as ``TIMESTAMP TEXT``.
+
+    There are none where the container has not started or the pod is gone.
+
+    :param follow: go on until the container ends.
+    :param previous: read the log of the container before its last restart.
+    :param since: from when on (RFC 3339; Kubernetes looks at whole seconds alone).
+    :param tail: only so many of the last lines.
+    :raises ApiError: the right to read logs is missing.
+    """
+    query = {"container": pod["spec"]["containers"][0]["name"], "timestamps": "true"}
+    query |= {"follow": "true"} if follow else {}
+    query |= {"previous": "true"} if previous else {}
+    query |= {"sinceTime": since} if since else {}
+    query |= {"tailLines": str(tail)} if tail else {}
     rest = b""
-    async for chunk in response.content.iter_any():
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line
-    if rest and unfinished:
+    try:
+        async with cluster.open("GET", f"{pod_path(pod)}/log", query, silence=_SILENCE) as answer:
+            async for chunk in answer.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield line
+    except ApiError as error:
+        # 400: the container does not run yet, or has no earlier run. 404: the pod is gone.
+        if error.code not in (400, 404):
+            raise
+    # The unfinished line of a stream that goes on is read again when it is done.
+    if rest and not follow:
         yield rest
+
+
+def split_line(line: bytes) -> tuple[str, str]:
+    """Return the time of a line, in a form that sorts, and its text.
+
+    A line without a time is not the flow's but the kubelet's own word, such as that a log is no
+    longer there.
+    """
+    match = _LINE.match(line)
+    if match is None:
+        return "", line.decode(errors="replace")
+    fraction = (match[2] or b".")[1:].ljust(9, b"0")
+    return (match[1] + b"." + fraction + match[3]).decode(), line[match.end() :].decode(
+        errors="replace"
+    )

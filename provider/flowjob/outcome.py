@@ -22,12 +22,12 @@ CANCELLED = "cancelled"
 class Observation:
     """What is known of a flow run's Job and its pods, as the API server last showed them.
 
-    :param job: the Job, None as long as it was not seen.
+    :param job: the Job.
     :param pods: the Job's pods by uid, with those that are gone by now as they were last seen.
     :param job_gone: whether the Job was there and is no longer.
     """
 
-    job: KubernetesObject | None = None
+    job: KubernetesObject
     pods: dict[str, KubernetesObject] = field(default_factory=dict)
     job_gone: bool = False
 
@@ -61,8 +61,7 @@ class Outcome:
 
 def has_ended(observation: Observation) -> bool:
     """Tell whether the Job is over: Complete, Failed, or no longer there."""
-    job = observation.job
-    return observation.job_gone or (job is not None and not is_active(job))
+    return observation.job_gone or not is_active(observation.job)
 
 
 def flow_container_status(pod: KubernetesObject) -> KubernetesObject | None:
@@ -84,7 +83,7 @@ def outcome_of(observation: Observation) -> Outcome:
 
     :param observation: of a Job for which ``has_ended`` holds.
     """
-    job = observation.job or {}
+    job = observation.job
     succeeded = true_condition(job, "Complete") is not None
     pod = _deciding_pod(observation, succeeded)
     state = (terminated_state(pod) if pod else None) or {}
@@ -113,8 +112,8 @@ def _deciding_pod(observation: Observation, succeeded: bool) -> KubernetesObject
 def _cause(
     observation: Observation, pod: KubernetesObject | None, state: KubernetesObject
 ) -> tuple[str, str]:
-    job = observation.job or {}
-    name = (job.get("metadata") or {}).get("name")
+    job = observation.job
+    name = job["metadata"]["name"]
     if pod:
         container = pod["spec"]["containers"][0]["name"]
         where = f"container {container!r} of pod {pod['metadata']['name']!r}"

@@ -1,4 +1,8 @@
-"""List and watch: follow the objects of one collection over every kind of interruption."""
+"""List and watch: follow the objects of one collection over every kind of interruption.
+
+What comes from it is trimmed to the fields that this package reads, as a triggerer may have to
+remember thousands of them.
+"""
 
 from __future__ import annotations
 
@@ -50,14 +54,16 @@ async def list_and_watch(
     while True:
         try:
             if not version:
-                listing = await cluster.request("GET", path, {"labelSelector": label_selector})
-                version = listing["metadata"]["resourceVersion"]
-                yield Listed(listing["items"])
+                items: list[KubernetesObject] = []
+                async for page in cluster.pages(path, label_selector):
+                    items += [_trimmed(item) for item in page["items"]]
+                    version = page["metadata"]["resourceVersion"]
+                yield Listed(items)
             async for event in _watch_once(cluster, path, label_selector, version):
                 version = event["object"]["metadata"]["resourceVersion"]
                 retries = delays()
                 if event["type"] != "BOOKMARK":
-                    yield Changed(event["object"], gone=event["type"] == "DELETED")
+                    yield Changed(_trimmed(event["object"]), gone=event["type"] == "DELETED")
         except Exception as error:
             if isinstance(error, ApiError) and error.code == 410:
                 version = ""
@@ -86,3 +92,21 @@ async def _watch_once(
                 # An expired resourceVersion comes as HTTP 200 with a 410 inside.
                 raise ApiError(event["object"].get("code", 500), event["object"])
             yield event
+
+
+_METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp", "deletionTimestamp")
+
+
+def _trimmed(item: KubernetesObject) -> KubernetesObject:
+    """Keep what outcomes and logs are made of."""
+    metadata, spec = item["metadata"], item["spec"]
+    kept: KubernetesObject = {
+        "metadata": {name: metadata[name] for name in _METADATA if name in metadata},
+        "status": item.get("status") or {},
+    }
+    if "containers" in spec:
+        kept["spec"] = {
+            "restartPolicy": spec.get("restartPolicy"),
+            "containers": [{"name": container["name"]} for container in spec["containers"]],
+        }
+    return kept

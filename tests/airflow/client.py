@@ -148,6 +148,13 @@ class AirflowClient:
         )["task_instances"]
         return instances
 
+    def count_task_instances(self, dag_id: str, run_id: str, state: str) -> int:
+        """Return how many of the run's task instances are in a state."""
+        count: int = self.request(
+            "GET", f"{_run(dag_id, run_id)}/taskInstances", params={"limit": 1, "state": state}
+        )["total_entries"]
+        return count
+
     def task_instance(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Json:
         """Return one task instance."""
         path = f"{_task(dag_id, run_id, task_id)}{_map(map_index)}"

@@ -15,6 +15,7 @@ SPEC_MARKER = "spec-marker-5f1d"
 ENV_MARKER = "env-marker-c07e"
 PASSWORD = "password-marker-9a2b"
 ENDS = {"succeeds": "success", "fails": "failed", "has_bad_result": "failed", "refused": "failed"}
+ENDS |= {f"{name}_deferred": state for name, state in ENDS.items()}
 
 
 @pytest.fixture(scope="module", params=["INFO", "DEBUG"])
@@ -57,5 +58,5 @@ def test_a_secret_that_the_flow_prints_is_masked(
     airflow_with_secrets: tuple[AirflowInstance, str],
 ) -> None:
     airflow, run_id = airflow_with_secrets
-    for task_id in ("succeeds", "fails"):
+    for task_id in ("succeeds", "fails", "succeeds_deferred", "fails_deferred"):
         assert "password ***" in airflow.client.log("private", run_id, task_id)

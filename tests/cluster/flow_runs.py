@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from flowjob.cluster import Cluster, ClusterConnection, load_connection
+from flowjob.cluster import Cluster
 from flowjob.flow_run import FlowRun, TaskInstanceKey
 from flowjob.job_spec import FlowContainer, JobSpec
 from flowjob.loop_thread import LoopThread
@@ -34,13 +34,15 @@ spec:
 """
 
 
-def connect(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterConnection:
-    """Load a connection to the cluster as the operator does, through the provider's hook."""
+def connect(
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, conn_id: str = "test_cluster"
+) -> str:
+    """Make an Airflow connection to the cluster, and return its id."""
     extra = {"kube_config_path": str(kubeconfig)}
     monkeypatch.setenv(
-        "AIRFLOW_CONN_TEST_CLUSTER", json.dumps({"conn_type": "kubernetes", "extra": extra})
+        f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({"conn_type": "kubernetes", "extra": extra})
     )
-    return load_connection("test_cluster")
+    return conn_id
 
 
 def new_flow_run() -> FlowRun:
@@ -58,7 +60,7 @@ def new_flow_run() -> FlowRun:
 class FlowRuns:
     """Launches Jobs in one namespace and waits for them, as the operator does in the worker."""
 
-    def __init__(self, connection: ClusterConnection, namespace: str, image: str) -> None:
+    def __init__(self, connection: str, namespace: str, image: str) -> None:
         self._connection = connection
         self._namespace = namespace
         self._image = image

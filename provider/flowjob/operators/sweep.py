@@ -53,12 +53,11 @@ class FlowJobSweepOperator(BaseOperator):
 
         :raises ClusterError: the cluster gave no usable answer.
         """
-        from flowjob.cluster import Cluster, load_connection
+        from flowjob.cluster import Cluster
         from flowjob.loop_thread import LoopThread
 
-        connection = load_connection(self.kubernetes_conn_id)
         swept = []
-        with LoopThread() as loop, loop.use(Cluster(connection)) as cluster:
+        with LoopThread() as loop, loop.use(Cluster(self.kubernetes_conn_id)) as cluster:
             jobs = loop.run(cluster.list_jobs(self.namespace, FLOW_RUN_ID_LABEL))
             for job, key, state in self._abandoned(jobs):
                 name = "{namespace}/{name}".format_map(job["metadata"])

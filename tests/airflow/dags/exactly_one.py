@@ -12,7 +12,7 @@ from flowjob.operators.flow_job import FlowJobOperator
 
 # Appends a line to the file of effects, and waits for the file that lets it end.
 SCRIPT = """
-name="$AIRFLOW_CTX_DAG_RUN_ID.$AIRFLOW_CTX_TASK_ID"
+name="$AIRFLOW_CTX_DAG_ID.$AIRFLOW_CTX_DAG_RUN_ID.$AIRFLOW_CTX_TASK_ID"
 echo "$name $FLOW_RUN_ID" >> /effects/lines
 echo started
 while ! [ -e "/effects/$name.end" ] && [ "$WAITS" = yes ]; do sleep 0.1; done
@@ -47,35 +47,41 @@ COMMON: dict[str, Any] = {
     "env": {"WAITS": "{{ params.waits }}"},
     "kubernetes_conn_id": "{{ params.connection }}",
 }
-ARGUMENTS: dict[str, Any] = {
-    "params": {"connection": "kubernetes_default", "waits": "yes"},
-    "default_args": {"retries": 5, "retry_delay": timedelta(0)},
-}
+PARAMS = {"connection": "kubernetes_default", "waits": "yes"}
+RETRIED: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(0)}
 
-with DAG("exactly_one", schedule=None, **ARGUMENTS):
-    FlowJobOperator(task_id="flow", **COMMON)
 
-with DAG("siblings", schedule=None, **ARGUMENTS):
-    FlowJobOperator(task_id="flow", **COMMON)
-    FlowJobOperator(task_id="sibling", **COMMON)
+def make_dags(suffix: str, default_args: dict[str, Any]) -> None:
+    """Make the DAGs of one mode."""
+    retried = default_args | RETRIED
+    with DAG(f"exactly_one{suffix}", schedule=None, params=PARAMS, default_args=retried):
+        FlowJobOperator(task_id="flow", **COMMON)
 
-with DAG("last_try", schedule=None, params=ARGUMENTS["params"]):
-    FlowJobOperator(task_id="flow", **COMMON)
+    with DAG(f"siblings{suffix}", schedule=None, params=PARAMS, default_args=retried):
+        FlowJobOperator(task_id="flow", **COMMON)
+        FlowJobOperator(task_id="sibling", **COMMON)
 
-with DAG("times_out", schedule=None, params=ARGUMENTS["params"]):
-    FlowJobOperator(task_id="flow", execution_timeout=timedelta(seconds=12), **COMMON)
+    with DAG(f"last_try{suffix}", schedule=None, params=PARAMS, default_args=default_args):
+        FlowJobOperator(task_id="flow", **COMMON)
 
-with DAG("cleans_up", schedule=None, **ARGUMENTS):
-    for on_finish in ("keep", "delete", "delete_succeeded"):
-        FlowJobOperator(task_id=on_finish, on_finish=on_finish, **COMMON)
+    with DAG(f"times_out{suffix}", schedule=None, params=PARAMS, default_args=default_args):
+        FlowJobOperator(task_id="flow", execution_timeout=timedelta(seconds=12), **COMMON)
 
-with DAG(
-    "many_dates",
-    schedule="@daily",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    params={"connection": "kubernetes_default", "waits": "no"},
-    # As many as it takes: the test kills workers.
-    default_args={"retries": 30, "retry_delay": timedelta(0)},
-):
-    FlowJobOperator(task_id="flow", **COMMON)
+    with DAG(f"cleans_up{suffix}", schedule=None, params=PARAMS, default_args=retried):
+        for on_finish in ("keep", "delete", "delete_succeeded"):
+            FlowJobOperator(task_id=on_finish, on_finish=on_finish, **COMMON)
+
+    with DAG(
+        f"many_dates{suffix}",
+        schedule="@daily",
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        catchup=False,
+        params=PARAMS | {"waits": "no"},
+        # As many as it takes: the test kills workers.
+        default_args=retried | {"retries": 30},
+    ):
+        FlowJobOperator(task_id="flow", **COMMON)
+
+
+make_dags("", {"deferrable": False})
+make_dags("_deferrable", {"deferrable": True})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import product
 
 from airflow.sdk import DAG
 
@@ -16,9 +17,10 @@ ENDS = {
 }
 
 with DAG("private", schedule=None):
-    for name, command in ENDS.items():
+    for (name, command), deferrable in product(ENDS.items(), (False, True)):
         FlowJobOperator(
-            task_id=name,
+            task_id=f"{name}_deferred" if deferrable else name,
+            deferrable=deferrable,
             job_spec_file="specs/refused.yaml" if name == "refused" else "specs/private.yaml",
             image=os.environ.get("FLOW_IMAGE"),
             flow=command,

@@ -118,7 +118,15 @@ class Configuration:
             "--audit-log-maxsize=100000",
         ]
 
-    def controller_manager(self) -> list[str]:
+    def clients(self) -> dict[str, list[str]]:
+        """The arguments of the API server's clients, by program."""
+        return {
+            "kube-controller-manager": self._controller_manager_arguments(),
+            "kube-scheduler": self._scheduler_arguments(),
+            "kubelet": self._kubelet_arguments(),
+        }
+
+    def _controller_manager_arguments(self) -> list[str]:
         return [
             f"--kubeconfig={self.folder}/kube-controller-manager.kubeconfig",
             f"--service-account-private-key-file={self.pki}/service-accounts.key",
@@ -130,14 +138,14 @@ class Configuration:
             "--kube-api-burst=400",
         ]
 
-    def scheduler(self) -> list[str]:
+    def _scheduler_arguments(self) -> list[str]:
         return [
             f"--kubeconfig={self.folder}/kube-scheduler.kubeconfig",
             "--leader-elect=false",
             "--secure-port=0",
         ]
 
-    def kubelet(self) -> list[str]:
+    def _kubelet_arguments(self) -> list[str]:
         return [
             f"--config={self.folder}/kubelet.json",
             f"--kubeconfig={self.folder}/kubelet.kubeconfig",

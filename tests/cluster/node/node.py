@@ -107,12 +107,20 @@ class Node:
         self._end_api_server(signal.SIGKILL)
 
     def start_api_server(self, *further_flags: str) -> None:
-        """Start the API server again on its port, and wait until it answers."""
+        """Start the API server again on its port, and wait until it answers.
+
+        Its other clients are started anew, too: by themselves they come back one after the other,
+        each after up to a minute of back-off.
+        """
         if processes.find(self.folder, _API_SERVER):
             raise NodeError(f"The API server of {self.folder} runs already; stop it first.")
-        arguments = [*self.configuration().api_server(), *further_flags]
-        self._sandbox.start(ensure_binaries() / _API_SERVER, arguments)
+        configuration, binaries = self.configuration(), ensure_binaries()
+        arguments = [*configuration.api_server(), *further_flags]
+        self._sandbox.start(binaries / _API_SERVER, arguments)
         self._await_api_server()
+        for name, arguments in configuration.clients().items():
+            processes.end(self.folder, name, signal.SIGKILL, _STOP_SECONDS)
+            self._sandbox.start(binaries / name, arguments)
 
     def pause_api_server(self) -> None:
         """Make the API server hang: it keeps its connections and answers nothing (SIGSTOP)."""
@@ -174,9 +182,8 @@ class Node:
         imports = _Background(lambda: self._import_images(layers, configuration))
         self._await_api_server()
         report(f"the API server listens on port {configuration.network.api_server_port}")
-        sandbox.start(binaries / "kube-controller-manager", configuration.controller_manager())
-        sandbox.start(binaries / "kube-scheduler", configuration.scheduler())
-        sandbox.start(binaries / "kubelet", configuration.kubelet())
+        for name, arguments in configuration.clients().items():
+            sandbox.start(binaries / name, arguments)
         imports.join()
         report("the images are imported")
         self._await_ready()

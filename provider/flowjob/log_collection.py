@@ -1,0 +1,101 @@
+"""Collect the logs of a flow run that nobody followed, in one go or bit by bit."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+from contextlib import aclosing
+from datetime import datetime, timedelta
+
+from flowjob.cluster import ApiError, Cluster, pods_path
+from flowjob.exceptions import ClusterError
+from flowjob.flow_run import FLOW_RUN_ID_LABEL
+from flowjob.job_status import KubernetesObject
+from flowjob.logs import log_lines, split_line
+from flowjob.outcome import flow_container_status
+
+# By pod uid: the time of the last line that was taken.
+Positions = dict[str, str]
+
+# Lines of stdout and stderr may stand in the log a little out of the order of their times.
+_DISORDER = timedelta(seconds=2)
+
+
+async def collect_logs(
+    cluster: Cluster,
+    job: KubernetesObject,
+    emit: Callable[[str], None],
+    positions: Positions,
+    *,
+    is_over: bool,
+    without: Collection[str] = (),
+) -> Positions:
+    """Emit the lines that the pods of a flow run wrote since the last time, pod by pod.
+
+    :param job: the Job, of which its metadata suffices.
+    :param emit: takes each line.
+    :param positions: what was returned the last time, empty the first time.
+    :param is_over: take all lines; else the last two seconds are left for the next time.
+    :param without: uids of pods to leave out.
+    :returns: how far each pod's log was taken.
+    :raises ClusterError: the API server is away for too long, or refuses to tell.
+    """
+    metadata = job["metadata"]
+    selector = f"{FLOW_RUN_ID_LABEL}={metadata['labels'][FLOW_RUN_ID_LABEL]}"
+    try:
+        pods = [
+            pod
+            async for page in cluster.pages(pods_path(metadata["namespace"]), selector)
+            for pod in page["items"]
+        ]
+        taken = dict(positions)
+        for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
+            uid = pod["metadata"]["uid"]
+            if uid not in without:
+                after = positions.get(uid, "")
+                taken[uid] = await _collect_log(cluster, pod, emit, after, is_over=is_over)
+    except ApiError as error:
+        raise ClusterError(f"the flow's log cannot be read: {error}") from None
+    return taken
+
+
+async def _collect_log(
+    cluster: Cluster,
+    pod: KubernetesObject,
+    emit: Callable[[str], None],
+    after: str,
+    *,
+    is_over: bool,
+) -> str:
+    # Lines that may still get an earlier one before them.
+    held: deque[tuple[str, str]] = deque()
+    latest = taken = after
+
+    def take(until: str) -> None:
+        nonlocal taken
+        while held and held[0][0] <= until:
+            time, text = held.popleft()
+            taken = max(taken, time)
+            emit(text)
+
+    restarted = (flow_container_status(pod) or {}).get("restartCount", 0) > 0
+    for previous in (True, False) if restarted else (False,):
+        async with aclosing(
+            log_lines(cluster, pod, previous=previous, since=after or None)
+        ) as lines:
+            async for line in lines:
+                time, text = split_line(line)
+                if time and time <= after:
+                    continue
+                latest = max(latest, time)
+                held.append((time, text))
+                if latest:
+                    take(_earlier(latest))
+    if is_over:
+        take(latest)
+    return taken
+
+
+def _earlier(time: str) -> str:
+    moment = datetime.fromisoformat(time[:26] + time[29:]) - _DISORDER
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}000{time[29:]}"

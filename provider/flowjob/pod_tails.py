@@ -1,0 +1,85 @@
+"""Keep the last lines of pods that the cluster takes away before a worker can read their logs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Self
+
+from flowjob.cluster import Cluster
+from flowjob.job_status import KubernetesObject, true_condition
+from flowjob.logs import log_lines, split_line
+from flowjob.outcome import Observation
+
+_LINES = 100
+_BYTES = 16 * 1024
+# Seconds after the pod's end within which its last lines are read, or given up.
+_READ_TIMEOUT = 5
+
+
+class PodTails:
+    """Reads along once a pod's end is announced; use it as a context manager.
+
+    A Job that reaches its deadline, or its limit of restarts, has its pods deleted: the condition
+    FailureTarget and the pods' deletionTimestamp say so before.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._readers: dict[str, asyncio.Task[None]] = {}
+        self._tails: dict[str, deque[str]] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for reader in self._readers.values():
+            reader.cancel()
+        await asyncio.gather(*self._readers.values(), return_exceptions=True)
+
+    def see(self, observation: Observation) -> None:
+        """Take what was just seen of the flow run."""
+        all_end = true_condition(observation.job, "FailureTarget") is not None
+        for uid, pod in observation.pods.items():
+            if (all_end or _is_taken_away(pod)) and uid not in self._readers:
+                tail = self._tails[uid] = deque(maxlen=_LINES)
+                self._readers[uid] = asyncio.create_task(self._read(pod, tail))
+
+    async def tell(self, observation: Observation, emit: Callable[[str], None]) -> list[str]:
+        """Emit the last lines of the pods that are taken away, and return their uids."""
+        if self._readers:
+            await asyncio.wait(self._readers.values(), timeout=_READ_TIMEOUT)
+        told = [
+            uid
+            for uid, tail in self._tails.items()
+            if tail and (observation.job_gone or _is_taken_away(observation.pods[uid]))
+        ]
+        for uid in told:
+            lines = _last_bytes(self._tails[uid])
+            name = observation.pods[uid]["metadata"]["name"]
+            emit(f"The cluster takes the pod {name} away, so here are its last {len(lines)} lines:")
+            for line in lines:
+                emit(line)
+        return told
+
+    async def _read(self, pod: KubernetesObject, tail: deque[str]) -> None:
+        async with aclosing(log_lines(self._cluster, pod, follow=True, tail=_LINES)) as lines:
+            async for line in lines:
+                tail.append(split_line(line)[1])
+
+
+def _is_taken_away(pod: KubernetesObject) -> bool:
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def _last_bytes(lines: deque[str]) -> list[str]:
+    kept: list[str] = []
+    size = 0
+    for line in reversed(lines):
+        size += len(line.encode())
+        if size > _BYTES and kept:
+            break
+        kept.insert(0, line[-_BYTES:])
+    return kept

@@ -1,0 +1,132 @@
+"""``FlowJobTrigger``: wait for a flow run in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey
+from flowjob.job_status import KubernetesObject
+from flowjob.task_states import task_states, was_killed
+
+# Seconds that Airflow may take to say what became of the task, and the API server to delete.
+_KILL_TIMEOUT = 25
+
+
+class FlowJobTrigger(BaseTrigger):
+    """Wait until a Job has ended, and fire one event with its outcome.
+
+    All the triggers of a triggerer that share a connection and a namespace share one watch of
+    Jobs and one of their pods. Nothing of the job spec is in the trigger's arguments, which
+    Airflow stores.
+
+    :param kubernetes_conn_id: Airflow connection of type ``kubernetes``.
+    :param namespace: the Job's namespace.
+    :param job_name: the Job's name.
+    :param job_uid: the Job's uid.
+    :param flow_run_id: the Job's label.
+    :param dag_id: whose Job it is, as the next three, to ask Airflow what became of the task.
+    :param run_id: see ``dag_id``.
+    :param task_id: see ``dag_id``.
+    :param map_index: see ``dag_id``.
+    :param logging_interval: seconds after which to fire an event without an outcome, so that a
+        worker fetches the log so far; None (default): never.
+    """
+
+    def __init__(
+        self,
+        *,
+        kubernetes_conn_id: str,
+        namespace: str,
+        job_name: str,
+        job_uid: str,
+        flow_run_id: str,
+        dag_id: str,
+        run_id: str,
+        task_id: str,
+        map_index: int = -1,
+        logging_interval: float | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.kubernetes_conn_id = kubernetes_conn_id
+        self.namespace = namespace
+        self.job_name = job_name
+        self.job_uid = job_uid
+        self.flow_run_id = flow_run_id
+        self.logging_interval = logging_interval
+        # `task_id` is an attribute of every trigger's, which Airflow writes to.
+        self._key = TaskInstanceKey(dag_id, run_id, task_id, map_index)
+        self._has_fired = False
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class's path and the arguments that make this trigger again."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "kubernetes_conn_id": self.kubernetes_conn_id,
+            "namespace": self.namespace,
+            "job_name": self.job_name,
+            "job_uid": self.job_uid,
+            "flow_run_id": self.flow_run_id,
+            "logging_interval": self.logging_interval,
+            **asdict(self._key),
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield the one event.
+
+        :raises ClusterError: the API server is away for too long, or refuses to tell.
+        """
+        from flowjob.outcome import outcome_of
+        from flowjob.pod_tails import PodTails
+        from flowjob.shared_watch import shared_watch
+        from flowjob.wait import wait_for_end
+
+        payload: dict[str, Any] = {"job": self._job, "outcome": None, "told_pods": []}
+        async with (
+            shared_watch(self.kubernetes_conn_id, self.namespace) as (cluster, watch),
+            PodTails(cluster) as tails,
+        ):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.logging_interval):
+                    observation = await wait_for_end(watch, self._job, tails.see)
+                payload["outcome"] = asdict(outcome_of(observation))
+                payload["told_pods"] = await tails.tell(observation, self.log.info)
+        self._has_fired = True
+        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """Delete the Job if the task was ended in Airflow (Airflow 3.3 and later call this)."""
+        # Airflow also calls it when another triggerer takes over, and after the event.
+        if self._has_fired:
+            return
+        async with asyncio.timeout(_KILL_TIMEOUT):
+            states = await asyncio.to_thread(task_states, [self._key])
+            if not was_killed(self._key, states):
+                return
+            from flowjob.shared_watch import shared_watch
+
+            self.log.info("The task was ended in Airflow: deleting its Job %s", self.job_name)
+            async with shared_watch(self.kubernetes_conn_id, self.namespace) as (cluster, _):
+                await cluster.delete_job(self._job)
+
+    if not hasattr(BaseTrigger, "on_kill"):
+
+        async def cleanup(self) -> None:
+            """Do before Airflow 3.3 what ``on_kill`` does since; Airflow calls it at every end."""
+            await self.on_kill()
+
+    @property
+    def _job(self) -> KubernetesObject:
+        """What is known of the Job before it is seen."""
+        return {
+            "metadata": {
+                "name": self.job_name,
+                "namespace": self.namespace,
+                "uid": self.job_uid,
+                "labels": {FLOW_RUN_ID_LABEL: self.flow_run_id},
+            }
+        }

@@ -1,0 +1,324 @@
+"""Waiting in the triggerer: the same promises as in the worker, and what is its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.airflow.fixtures import NewAirflow
+from tests.airflow.instance import AirflowInstance
+from tests.airflow.test_exactly_one import (
+    sweep,
+    test_a_backfill_of_twenty_dates_survives_workers_that_are_killed,
+    test_a_cleared_task_leaves_no_pod_and_runs_exactly_one_new_job,
+    test_a_completed_task_that_is_cleared_runs_its_flow_again,
+    test_a_job_is_deleted_after_its_end_only_where_that_is_asked_for,
+    test_a_kill_during_the_create_leaves_no_job,
+    test_a_killed_task_process_leaves_one_job_whose_flow_ran_once,
+    test_a_lost_reply_of_the_create_leaves_one_job,
+    test_a_run_that_is_deleted_and_created_again_runs_its_flow_again,
+    test_a_run_that_is_marked_failed_leaves_neither_job_nor_pod,
+    test_a_task_that_is_marked_leaves_neither_job_nor_pod,
+    test_a_task_that_times_out_leaves_neither_job_nor_pod,
+    test_an_api_server_that_is_away_for_a_minute_is_waited_for_at_any_point,
+    test_clearing_a_sibling_disturbs_nothing,
+)
+from tests.airflow.test_examples import EXAMPLES
+from tests.airflow.world import Proxied, World, connection
+from tests.cluster.audit import AuditLog
+from tests.cluster.differences import to_dict
+from tests.cluster.fixtures import Cluster
+from tests.cluster.proxy import FaultProxy
+from tests.cluster.suspended_jobs import complete
+
+__all__ = [
+    "test_a_backfill_of_twenty_dates_survives_workers_that_are_killed",
+    "test_a_cleared_task_leaves_no_pod_and_runs_exactly_one_new_job",
+    "test_a_completed_task_that_is_cleared_runs_its_flow_again",
+    "test_a_job_is_deleted_after_its_end_only_where_that_is_asked_for",
+    "test_a_kill_during_the_create_leaves_no_job",
+    "test_a_killed_task_process_leaves_one_job_whose_flow_ran_once",
+    "test_a_lost_reply_of_the_create_leaves_one_job",
+    "test_a_run_that_is_deleted_and_created_again_runs_its_flow_again",
+    "test_a_run_that_is_marked_failed_leaves_neither_job_nor_pod",
+    "test_a_task_that_is_marked_leaves_neither_job_nor_pod",
+    "test_a_task_that_times_out_leaves_neither_job_nor_pod",
+    "test_an_api_server_that_is_away_for_a_minute_is_waited_for_at_any_point",
+    "test_clearing_a_sibling_disturbs_nothing",
+]
+
+pytestmark = pytest.mark.usefixtures("own_node")
+
+# Seconds.
+LONG_OUTAGE = 300
+_OUTAGE_TEST = "test_fifty_tasks_survive_an_outage_of_five_minutes"
+
+
+@pytest.fixture
+def deferrable() -> bool:
+    return True
+
+
+def test_a_triggerer_that_is_replaced_goes_on_waiting(world: World) -> None:
+    run = world.start()
+    run.wait_until_waiting()
+    world.airflow.triggerer.terminate()
+    assert [job.metadata.deletion_timestamp for job in run.jobs()] == [None]
+    world.airflow.triggerer.start()
+    run.let_end()
+    assert run.wait_for_end() == "success"
+    assert run.task["try_number"] == len(run.jobs_created()) == len(run.effects()) == 1
+
+
+def test_the_sweep_deletes_the_job_of_a_task_that_was_marked_before_its_trigger_started(
+    world: World,
+) -> None:
+    alive = world.start()
+    alive.wait_until_waiting()
+    world.airflow.triggerer.kill()
+    marked = world.start("last_try")
+    marked.wait_for_task("deferred")
+    marked.set_state("failed")
+    assert marked.wait_for_end() == "failed"
+    world.airflow.triggerer.start()
+    (job,) = marked.jobs()
+
+    swept, _ = sweep(world)
+    assert f"{job.metadata.namespace}/{job.metadata.name}" in swept
+    marked.wait_until_no_pod_is_left()
+    alive.let_end()
+    assert alive.wait_for_end() == "success"
+    assert len(alive.jobs_created()) == 1
+
+
+def test_a_task_that_is_marked_just_before_it_defers_leaves_no_job(
+    world: World, proxied: Proxied
+) -> None:
+    proxy, connection = proxied()
+    hold = proxy.hold_reply("POST", "/jobs")
+    run = world.start("last_try", connection=connection)
+    hold.wait_until_reached()
+    run.set_state("failed")
+    hold.let_go()
+    run.wait_until_no_pod_is_left()
+    assert len(run.jobs_created()) == 1
+    assert run.task["state"] == "failed"
+
+
+def test_a_worker_goes_on_waiting_where_the_trigger_failed(world: World, proxied: Proxied) -> None:
+    proxy, connection = proxied()
+    hold = proxy.hold_request("GET", "/jobs")
+    run = world.start(connection=connection)
+    hold.wait_until_reached()
+    hold.refuse(404)
+    run.wait_for_task("running")
+    run.let_end()
+    assert run.wait_for_end() == "success"
+    assert "The trigger failed, so this worker waits by itself" in run.log()
+    assert run.xcoms["status"] == "succeeded"
+    assert run.task["try_number"] == len(run.jobs_created()) == 1
+    assert run.flow_lines() == ["started", "ended"]
+
+
+@pytest.fixture(scope="module")
+def logs(fragile_airflow: AirflowInstance) -> Callable[[str], list[str]]:
+    client = fragile_airflow.client
+    run_id = client.trigger("logs")
+    client.wait_for_run("logs", run_id)
+
+    def lines_of(task_id: str) -> list[str]:
+        """Return the flow's own lines, each with the file that has it before it."""
+        messages = client.log_messages("logs", run_id, task_id)
+        events = [message["event"] for message in messages if isinstance(message, dict)]
+        return [e for e in events if e.startswith(("line ", "begin ", "asked", "The cluster"))]
+
+    return lines_of
+
+
+def test_a_log_that_is_fetched_in_parts_has_each_line_once_and_in_order(
+    logs: Callable[[str], list[str]],
+) -> None:
+    assert logs("in_parts") == [f"line {number}" for number in range(150)]
+
+
+def test_the_last_lines_of_a_pod_that_the_cluster_takes_away_are_kept(
+    logs: Callable[[str], list[str]],
+) -> None:
+    first, *lines = logs("deadline")
+    assert first.startswith("The cluster takes the pod deadline-")
+    assert lines == [*(f"line {number}" for number in range(101, 200)), "asked to end"]
+
+
+def test_what_the_node_still_has_of_a_restarted_container_arrives_once(
+    logs: Callable[[str], list[str]],
+) -> None:
+    # It may have thrown the first container's log away by the time a worker asks.
+    assert logs("restarts") in (["begin 1", "begin 2"], ["begin 2"])
+
+
+@pytest.fixture(scope="module")
+def deferring_airflow(new_airflow: NewAirflow) -> Iterator[AirflowInstance]:
+    """An Airflow in which tasks wait in the triggerer if nothing else is said."""
+    environment = {"AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True"}
+    with new_airflow(on_postgres=True, environment=environment) as instance:
+        yield instance
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "task_id"),
+    [*((dag_id, example[0]) for dag_id, example in EXAMPLES.items()), ("nightly_sales", "sales")],
+)
+def test_an_example_gives_the_same_xcom_and_log_in_both_modes(
+    airflow: AirflowInstance, deferring_airflow: AirflowInstance, dag_id: str, task_id: str
+) -> None:
+    date = "2026-02-03T00:00:00Z" if dag_id == "nightly_sales" else None
+    told = []
+    for instance in (airflow, deferring_airflow):
+        client = instance.client
+        run_id = client.trigger(dag_id, logical_date=date)
+        assert client.wait_for_run(dag_id, run_id) == "success"
+        xcoms = client.xcoms(dag_id, run_id, task_id)
+        assert xcoms.pop("flow_run_id")
+        assert xcoms.pop("job_name")
+        assert xcoms["outcome"].pop("started_at") <= xcoms["outcome"].pop("finished_at")
+        messages = client.log_messages(dag_id, run_id, task_id)
+        lines = [
+            re.sub(r"\d\d:\d\d:\d\d", "(time)", message["event"])
+            for message in messages
+            if isinstance(message, dict)
+            and (message.get("logger") or "").endswith("FlowJobOperator")
+        ]
+        deferred = "Pausing task as DEFERRED" in client.log(dag_id, run_id, task_id)
+        assert deferred == (instance is deferring_airflow)
+        told.append((xcoms, lines))
+    assert told[0] == told[1]
+    assert len(told[0][1]) >= 2
+
+
+class Waits:
+    """A run of many tasks that wait, each for a suspended Job."""
+
+    def __init__(self, airflow: AirflowInstance, batch_v1: Any, namespace: str, count: int) -> None:
+        self._airflow, self._batch_v1, self._namespace = airflow, batch_v1, namespace
+        self.count, self.dag_id = count, f"waits_{count}"
+
+    def start(self, connection: str = "kubernetes_default") -> None:
+        self.run_id = self._airflow.client.trigger(self.dag_id, conf={"connection": connection})
+        self._wait(lambda: self.count_in("deferred") == self.count, "all to be deferred", 300)
+        self.wait_for_triggers(1)
+
+    def wait_for_triggers(self, times: int) -> None:
+        """Wait until a triggerer has taken each of them, so many times."""
+        what = f"{self.count} triggers to be started {times} times"
+        self._wait(lambda: len(self._trigger_logs()) >= times * self.count, what, 120)
+
+    def count_in(self, state: str) -> int:
+        return self._airflow.client.count_task_instances(self.dag_id, self.run_id, state)
+
+    def jobs(self) -> list[Any]:
+        jobs = self._batch_v1.list_namespaced_job(self._namespace).items
+        return [job for job in jobs if job.metadata.name.startswith(f"waits-{self.count}-")]
+
+    def end_jobs(self) -> dict[str, float]:
+        """End all the Jobs; return when each was."""
+        ended = {}
+        for job in self.jobs():
+            complete(self._batch_v1, to_dict(job))
+            ended[job.metadata.name] = time.time()
+        return ended
+
+    def fired(self) -> dict[str, float]:
+        """Return when the trigger of each Job fired."""
+        fired = {}
+        for file in self._trigger_logs():
+            for line in file.read_text().splitlines():
+                entry = json.loads(line)
+                if entry["event"] == "Trigger fired event":
+                    name = re.search(r"waits-\d+-[0-9a-f]+", str(entry["result"]))
+                    assert name is not None
+                    fired[name[0]] = datetime.fromisoformat(entry["timestamp"]).timestamp()
+        return fired
+
+    def wait_for_success(self) -> None:
+        client = self._airflow.client
+        assert client.wait_for_run(self.dag_id, self.run_id, timeout=300) == "success"
+        assert self.count_in("success") == self.count
+        assert len(self.jobs()) == self.count
+
+    def _trigger_logs(self) -> list[Path]:
+        folder = self._airflow.home / "logs" / f"dag_id={self.dag_id}"
+        return list(folder.rglob("*.trigger.*.log"))
+
+    def _wait(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
+        self._airflow.client.wait_for(condition, what, seconds)
+
+
+def test_two_hundred_tasks_wait_on_one_watch_and_hear_of_each_end_within_a_second(
+    world: World, audit_log: AuditLog, airflow_namespace: str
+) -> None:
+    waits = Waits(world.airflow, world.batch_v1, airflow_namespace, 200)
+    waits.start()
+    mark = audit_log.position()
+    time.sleep(60)  # the minute in which requests are counted
+    assert audit_log.count(since=mark, user_agent="flowjob/") <= 10
+
+    world.airflow.triggerer.kill()
+    world.airflow.triggerer.start()
+    waits.wait_for_triggers(2)
+    ended = waits.end_jobs()
+    waits.wait_for_success()
+    fired = waits.fired()
+    lags = sorted(fired[name] - at for name, at in ended.items() if name in fired)
+    # Airflow loses a few of the last lines that are logged from triggers.
+    assert len(lags) >= 180
+    assert lags[int(len(lags) * 0.95)] < 1
+
+
+class Outage:
+    """Fifty tasks that wait, and whose way to the API server is cut for minutes."""
+
+    def __init__(self, waits: Waits, proxy: FaultProxy) -> None:
+        self._waits, self._proxy = waits, proxy
+        self._begun = time.monotonic()
+        proxy.cut()
+
+    def end(self) -> None:
+        time.sleep(max(self._begun + LONG_OUTAGE - time.monotonic(), 0))  # the outage itself
+        assert self._waits.count_in("deferred") == 50
+        self._waits.end_jobs()
+        self._proxy.mend()
+        self._waits.wait_for_success()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def outage(
+    request: pytest.FixtureRequest,
+    fragile_airflow: AirflowInstance,
+    batch_v1: Any,
+    cluster: Cluster,
+    airflow_namespace: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Outage | None]:
+    """Begin an outage of five minutes before all the other tests, which go on meanwhile."""
+    if not any(item.name == _OUTAGE_TEST for item in request.session.items):
+        yield None
+        return
+    folder = tmp_path_factory.mktemp("outage")
+    with (
+        FaultProxy(cluster.kubeconfig, folder) as proxy,
+        connection(fragile_airflow, proxy.kubeconfig, airflow_namespace) as conn_id,
+    ):
+        waits = Waits(fragile_airflow, batch_v1, airflow_namespace, 50)
+        waits.start(conn_id)
+        yield Outage(waits, proxy)
+
+
+def test_fifty_tasks_survive_an_outage_of_five_minutes(outage: Outage) -> None:
+    outage.end()

@@ -1,0 +1,69 @@
+"""The process under measurement: a loop with thousands of triggers, as in a triggerer.
+
+Reads a line of JSON with the Jobs' metadata and tells, in lines of JSON, what it costs and when
+each event came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger
+
+from flowjob.flow_run import FLOW_RUN_ID_LABEL
+from flowjob.triggers.flow_job import FlowJobTrigger
+
+IDLE_SECONDS = 30
+
+
+def tell(**facts: Any) -> None:
+    print(json.dumps(facts), flush=True)
+
+
+def memory() -> int:
+    """Return the bytes that this process has in memory now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def trigger_of(metadata: dict[str, Any]) -> BaseTrigger:
+    return FlowJobTrigger(
+        kubernetes_conn_id="bench",
+        namespace=metadata["namespace"],
+        job_name=metadata["name"],
+        job_uid=metadata["uid"],
+        flow_run_id=metadata["labels"][FLOW_RUN_ID_LABEL],
+        dag_id="dag",
+        run_id="run",
+        task_id="task",
+    )
+
+
+async def wait(metadata: dict[str, Any]) -> None:
+    async for _ in trigger_of(metadata).run():
+        tell(event=metadata["name"], at=time.time())
+
+
+async def main() -> None:
+    first, *jobs = json.loads(sys.stdin.readline())
+    # The first brings in all modules, and keeps the watch open.
+    waiters = [asyncio.create_task(wait(first))]
+    await asyncio.sleep(5)
+    before = memory()
+    waiters += [asyncio.create_task(wait(job)) for job in jobs]
+    await asyncio.sleep(10)
+    tell(bytes_per_waiter=(memory() - before) / len(jobs))
+    cpu, wall = time.process_time(), time.monotonic()
+    await asyncio.sleep(IDLE_SECONDS)
+    tell(idle_cpu=(time.process_time() - cpu) / (time.monotonic() - wall))
+    await asyncio.gather(*waiters)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
