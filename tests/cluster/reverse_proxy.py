@@ -32,6 +32,7 @@ class Hold:
         self.method = method
         self.path_end = path_end
         self.answer: int | None = None
+        self.headers: dict[str, str] = {}
 
     def wait_until_reached(self, seconds: float = 60.0) -> None:
         """Wait until a request stands at the point."""
@@ -45,9 +46,9 @@ class Hold:
         """Break the client's connection off, in place of going on."""
         self.refuse(0)
 
-    def refuse(self, status: int) -> None:
+    def refuse(self, status: int, **headers: str) -> None:
         """Answer with this HTTP status, in place of going on."""
-        self.answer = status
+        self.answer, self.headers = status, headers
         self.let_go()
 
     async def stop(self) -> None:
@@ -143,7 +144,7 @@ class ReverseProxy:
         if (hold := _take(self._before, request)) is not None:
             await hold.stop()
             if hold.answer is not None:
-                return _refuse(request, hold.answer)
+                return _refuse(request, hold.answer, hold.headers)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
         try:
             async with self._client.request(
@@ -152,7 +153,7 @@ class ReverseProxy:
                 return await self._answer(request, answer)
         except (aiohttp.ClientError, ConnectionError):
             # As if there were no proxy: the API server is away.
-            return _refuse(request, 0)
+            return _refuse(request, 0, {})
 
     async def _answer(
         self, request: web.Request, answer: aiohttp.ClientResponse
@@ -160,7 +161,7 @@ class ReverseProxy:
         if (hold := _take(self._after, request)) is not None:
             await hold.stop()
             if hold.answer is not None:
-                return _refuse(request, hold.answer)
+                return _refuse(request, hold.answer, hold.headers)
         headers = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP}
         response = web.StreamResponse(status=answer.status, headers=headers)
         response.enable_chunked_encoding()
@@ -186,9 +187,10 @@ def _take(holds: list[Hold], request: web.Request) -> Hold | None:
     return None
 
 
-def _refuse(request: web.Request, status: int) -> web.Response:
+def _refuse(request: web.Request, status: int, headers: dict[str, str]) -> web.Response:
     if status:
-        return web.json_response({"kind": "Status", "message": "no"}, status=status)
+        body = {"kind": "Status", "message": "no"}
+        return web.json_response(body, status=status, headers=headers)
     if request.transport is not None:
         request.transport.abort()
     return web.Response()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import pytest
 
 from flowjob.exceptions import JobRefusedError
+from flowjob.execution import Execution
 from tests.cluster.access import restricted_kubeconfig
 from tests.cluster.fixtures import Cluster
-from tests.cluster.flow_runs import SPEC, FlowRuns, connect
+from tests.cluster.flow_runs import SPEC, FlowRuns, connect, new_flow_run
+from tests.cluster.reverse_proxy import ReverseProxy
+from tests.cluster.wait import wait_for
 
 
 def test_the_same_flow_run_created_again_is_the_same_job(
@@ -84,3 +88,51 @@ def test_a_missing_namespace_is_named(flow_runs: FlowRuns) -> None:
 def test_a_minimal_image_without_python_runs_a_flow(flow_runs: FlowRuns) -> None:
     outcome = flow_runs.run("echo '{\"rows\": 3}' > /dev/termination-log")
     assert (outcome.status, outcome.termination_message) == ("succeeded", '{"rows": 3}\n')
+
+
+def test_an_overloaded_api_server_is_asked_again_when_it_wants_to_be(
+    cluster: Cluster,
+    namespace: str,
+    batch_v1: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with ReverseProxy(cluster.kubeconfig, tmp_path) as proxy:
+        connection = connect(proxy.kubeconfig, monkeypatch, "proxied")
+        holds = [proxy.hold_request("POST", "/jobs") for _ in range(3)]
+        with (
+            FlowRuns(connection, namespace, cluster.shell_image) as runs,
+            ThreadPoolExecutor(1) as threads,
+        ):
+            created = threads.submit(runs.create, runs.manifest("true"))
+            holds[0].wait_until_reached()
+            holds[0].refuse(500)
+            holds[1].wait_until_reached()
+            refused = time.monotonic()
+            holds[1].refuse(429, **{"Retry-After": "3"})
+            holds[2].wait_until_reached()
+            assert time.monotonic() - refused >= 3
+            holds[2].let_go()
+            created.result(30)
+    assert len(batch_v1.list_namespaced_job(namespace).items) == 1
+
+
+def test_a_job_of_the_same_name_that_is_being_deleted_is_waited_out(
+    flow_runs: FlowRuns, batch_v1: Any, core_v1: Any, namespace: str
+) -> None:
+    flow_run = new_flow_run()
+    spec = SPEC.replace("GracePeriodSeconds: 1", "GracePeriodSeconds: 4")
+    manifest = flow_runs.manifest("trap '' TERM; sleep 60 & wait; wait", spec, flow_run)
+    first = flow_runs.create(manifest)
+
+    def pod_runs() -> bool:
+        pods = core_v1.list_namespaced_pod(namespace).items
+        return bool(pods) and pods[0].status.phase == "Running"
+
+    wait_for(pod_runs, "the pod to run")
+    batch_v1.delete_namespaced_job(
+        first["metadata"]["name"], namespace, propagation_policy="Foreground"
+    )
+    second = flow_runs.loop.run(Execution(flow_runs.cluster).launch(flow_run, manifest))
+    assert second["metadata"]["name"] == first["metadata"]["name"]
+    assert second["metadata"]["uid"] != first["metadata"]["uid"]
