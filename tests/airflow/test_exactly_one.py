@@ -8,6 +8,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +17,16 @@ import pytest
 from flowjob.execution import Execution
 from flowjob.flow_run import TaskInstanceKey
 from flowjob.job_spec import FlowContainer, JobSpec
-from tests.airflow.world import BEFORE_CREATE, BEFORE_REPLY, POINTS, Point, Proxied, World
+from tests.airflow.world import (
+    BEFORE_CREATE,
+    BEFORE_REPLY,
+    POINTS,
+    Point,
+    Proxied,
+    World,
+    connection,
+    slow_kubeconfig,
+)
 from tests.cluster.fixtures import Cluster
 from tests.cluster.flow_runs import SPEC, FlowRuns, connect, new_flow_run
 from tests.cluster.node.node import Node
@@ -147,6 +157,21 @@ def test_a_kill_during_the_create_leaves_no_job(world: World, proxied: Proxied, 
     wait_for(run.jobs_created, "the Job to be created")
     run.wait_until_no_pod_is_left()
     assert len(run.jobs_created()) == 1
+
+
+def test_a_kill_while_the_connection_is_loaded_leaves_no_job(
+    world: World, cluster: Cluster, airflow_namespace: str, tmp_path: Path
+) -> None:
+    kubeconfig, go = slow_kubeconfig(cluster.kubeconfig, tmp_path)
+    with connection(world.airflow, kubeconfig, airflow_namespace) as conn_id:
+        run = world.start(connection=conn_id)
+        run.wait_for_task("running")
+        run.set_state("failed")
+        wait_for(lambda: "Terminating process" in run.log(), "the signal to be sent")
+        go.touch()
+        wait_for(lambda: "The task was ended in Airflow" in run.log(), "the kill to be heard of")
+        wait_for(lambda: "Task killed!" in run.log(), "the process to end")
+    assert run.jobs_created() == []
 
 
 def test_a_worker_that_is_asked_to_end_keeps_its_job(world: World) -> None:

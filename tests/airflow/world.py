@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import yaml
 
 from flowjob.flow_run import TaskInstanceKey
 from tests.airflow.fixtures import NewAirflow
@@ -223,6 +224,33 @@ def world(
         if not component.is_running:
             component.start()
     fragile_airflow.wait_until_healthy()
+
+
+def slow_kubeconfig(kubeconfig: Path, folder: Path) -> tuple[Path, Path]:
+    """Return a kubeconfig whose credentials come once a file exists, and that file."""
+    content = yaml.safe_load(kubeconfig.read_text())
+    user, go = content["users"][0]["user"], folder / "go"
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {
+            "clientCertificateData": Path(user["client-certificate"]).read_text(),
+            "clientKeyData": Path(user["client-key"]).read_text(),
+        },
+    }
+    (folder / "credential").write_text(json.dumps(credential))
+    script = f"while ! [ -e {go} ]; do sleep 0.1; done; cat {folder}/credential"
+    content["users"][0]["user"] = {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "sh",
+            "args": ["-c", script],
+            "interactiveMode": "Never",
+        }
+    }
+    path = folder / "slow.kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return path, go
 
 
 @contextmanager

@@ -124,6 +124,7 @@ class FlowJobOperator(BaseOperator):
         self.logging_interval = logging_interval
         self.on_finish = on_finish
         self._session: WorkerSession | None = None
+        self._is_to_end = False
         if on_finish not in get_args(OnFinish):
             raise FlowError(
                 f"task {self.task_id!r}: on_finish is {on_finish!r}: "
@@ -197,6 +198,7 @@ class FlowJobOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Delete the Job if the task was ended in Airflow, keep it if only the worker goes away."""
+        self._is_to_end = True
         if self._session is not None:
             self._session.on_kill()
 
@@ -223,6 +225,9 @@ class FlowJobOperator(BaseOperator):
     def _execute(self, context: Context, session: WorkerSession) -> Any:
         self._warn_of_short_ttl(session.spec)
         with self._cancellable(context, session):
+            if self._is_to_end:
+                # It was too early for a session: the cluster's connection was just being loaded.
+                session.raise_if_ended()
             job = session.run(
                 session.execution.launch(session.flow_run, self._manifest(context, session))
             )
