@@ -186,12 +186,16 @@ class Cluster:
         except ApiError as error:
             raise ClusterError(f"cannot list the Jobs: {error}") from None
 
-    async def pages(self, path: str, label_selector: str) -> AsyncIterator[KubernetesObject]:
+    async def pages(
+        self, path: str, label_selector: str = "", *, field_selector: str = ""
+    ) -> AsyncIterator[KubernetesObject]:
         """Yield the pages of a list of objects.
 
         :raises ApiError: the right to list is missing, or the namespace is.
         """
-        query = {"labelSelector": label_selector, "limit": _PAGE}
+        query = {"limit": _PAGE}
+        query |= {"labelSelector": label_selector} if label_selector else {}
+        query |= {"fieldSelector": field_selector} if field_selector else {}
         while True:
             page = await self.request("GET", path, query)
             yield page
@@ -406,3 +410,8 @@ def pods_path(namespace: str) -> str:
 def pod_path(pod: KubernetesObject) -> str:
     """Return the REST path of a pod."""
     return f"{pods_path(pod['metadata']['namespace'])}/{pod['metadata']['name']}"
+
+
+def events_path(namespace: str) -> str:
+    """Return the REST path of a namespace's events."""
+    return f"/api/v1/namespaces/{namespace}/events"

@@ -51,13 +51,18 @@ class Execution:
         job = await self._cluster.find_job(namespace, job_name)
         return await self._become(_given(job)) if job else None
 
-    async def wait(self, job: KubernetesObject, emit: Callable[[str], None]) -> Outcome:
-        """Wait until the Job has ended, and emit the lines of its log meanwhile.
+    async def wait(
+        self,
+        job: KubernetesObject,
+        emit: Callable[[str], None],
+        startup_timeout: float | None = None,
+    ) -> Outcome:
+        """Wait until the flow run is over, and emit the lines of its log meanwhile.
 
         :raises FlowRunCancelledError: it was killed.
         :raises ClusterError: the API server gave no usable answer.
         """
-        waiting = asyncio.create_task(wait_for_outcome(self._cluster, job, emit))
+        waiting = asyncio.create_task(wait_for_outcome(self._cluster, job, emit, startup_timeout))
         killed = asyncio.create_task(self._kill_ended.wait())
         try:
             await asyncio.wait((waiting, killed), return_when=asyncio.FIRST_COMPLETED)

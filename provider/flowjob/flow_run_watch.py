@@ -11,7 +11,7 @@ from flowjob.cluster import ApiError, Cluster, delays, jobs_path, pods_path
 from flowjob.exceptions import ClusterError
 from flowjob.flow_run import FLOW_RUN_ID_LABEL
 from flowjob.job_status import KubernetesObject
-from flowjob.outcome import Observation
+from flowjob.observation import Observation
 from flowjob.watch import Changed, Listed, list_and_watch
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ class FlowRunWatch:
         self._selector = label_selector
         # By flow run id, of all the Jobs that there are, so that who comes late is told at once.
         self._known: dict[str, Observation] = {}
+        # Pods whose Job was not seen yet, by flow run id and uid.
+        self._unclaimed: dict[str, dict[str, KubernetesObject]] = {}
         self._waiters: dict[str, set[asyncio.Event]] = {}
         self._jobs_listed = asyncio.Event()
         self._error: Exception | None = None
@@ -154,7 +156,8 @@ class FlowRunWatch:
             observation.job_gone = True
             observation = None
         if observation is None:
-            observation = self._known[flow_run_id] = Observation(job)
+            pods = self._unclaimed.pop(flow_run_id, {})
+            observation = self._known[flow_run_id] = Observation(job, pods)
         observation.job = job
         if gone:
             # Who waits for it has it still.
@@ -163,13 +166,26 @@ class FlowRunWatch:
         _wake(self._waiters.get(flow_run_id, ()))
 
     def _see_pods(self, event: Listed | Changed) -> None:
-        """Take pods from an event; one that is gone stays as it was last seen."""
-        for pod in event.items if isinstance(event, Listed) else [event.object]:
-            flow_run_id = _flow_run_id(pod)
-            # Before the Job itself is seen, a pod has nothing to tell that it does not repeat.
-            if observation := self._known.get(flow_run_id):
-                observation.pods[pod["metadata"]["uid"]] = pod
-                _wake(self._waiters.get(flow_run_id, ()))
+        if isinstance(event, Changed):
+            self._see_pod(event.object, gone=event.gone)
+            return
+        self._unclaimed.clear()
+        for pod in event.items:
+            self._see_pod(pod, gone=False)
+
+    def _see_pod(self, pod: KubernetesObject, *, gone: bool) -> None:
+        flow_run_id, uid = _flow_run_id(pod), pod["metadata"]["uid"]
+        if observation := self._known.get(flow_run_id):
+            # One that is gone stays as it was last seen.
+            observation.pods[uid] = pod
+            _wake(self._waiters.get(flow_run_id, ()))
+            return
+        pods = self._unclaimed.setdefault(flow_run_id, {})
+        pods[uid] = pod
+        if gone:
+            del pods[uid]
+        if not pods:
+            del self._unclaimed[flow_run_id]
 
 
 def _flow_run_id(item: KubernetesObject) -> str:

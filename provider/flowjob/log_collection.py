@@ -12,7 +12,7 @@ from flowjob.exceptions import ClusterError
 from flowjob.flow_run import FLOW_RUN_ID_LABEL
 from flowjob.job_status import KubernetesObject
 from flowjob.logs import log_lines, split_line
-from flowjob.outcome import flow_container_status
+from flowjob.observation import flow_container_status
 
 # By pod uid: the time of the last line that was taken.
 Positions = dict[str, str]

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from flowjob.cluster import ApiError, Cluster, delays, describe, is_transient, pod_path
 from flowjob.job_status import KubernetesObject
-from flowjob.outcome import Observation, flow_container_status
+from flowjob.observation import Observation, flow_container_status
 
 log = logging.getLogger(__name__)
 

@@ -6,30 +6,18 @@ Pure: no Airflow, no Kubernetes client, no clock.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from flowjob.diagnosis import Diagnosis, diagnose_failure
 from flowjob.exceptions import ResultError
 from flowjob.flows.runner import RESULT_ERROR
-from flowjob.job_status import KubernetesObject, is_active, true_condition
+from flowjob.job_status import KubernetesObject, true_condition
+from flowjob.observation import Observation, terminated_state
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"
 CANCELLED = "cancelled"
-
-
-@dataclass
-class Observation:
-    """What is known of a flow run's Job and its pods, as the API server last showed them.
-
-    :param job: the Job.
-    :param pods: the Job's pods by uid, with those that are gone by now as they were last seen.
-    :param job_gone: whether the Job was there and is no longer.
-    """
-
-    job: KubernetesObject
-    pods: dict[str, KubernetesObject] = field(default_factory=dict)
-    job_gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,44 +26,36 @@ class Outcome:
 
     :param status: ``succeeded`` or ``failed``.
     :param reason: Kubernetes' own word for the cause, such as ``OOMKilled``; None on success.
-    :param message: the cause as a sentence; None on success.
+    :param message: the cause as a sentence, with a remedy where there is a well-known one; None on
+        success.
+    :param pod: the pod that failed, if one did.
+    :param node: that pod's node.
+    :param container: the container that failed, if one did.
     :param exit_code: exit code of the flow container, None where no pod told one.
     :param started_at: when the flow container started (RFC 3339).
     :param finished_at: when it ended (RFC 3339).
     :param termination_message: what it left there, the flow's result on success.
+    :param job_is_active: whether the Job goes on although the flow run is over: it is to be
+        deleted.
     """
 
     status: str
     reason: str | None = None
     message: str | None = None
+    pod: str | None = None
+    node: str | None = None
+    container: str | None = None
     exit_code: int | None = None
     started_at: str | None = None
     finished_at: str | None = None
     termination_message: str = field(default="", repr=False)
+    job_is_active: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return what Airflow stores in XCom; the result has an XCom of its own."""
-        names = ("status", "reason", "message", "exit_code", "started_at", "finished_at")
-        return {name: getattr(self, name) for name in names}
-
-
-def has_ended(observation: Observation) -> bool:
-    """Tell whether the Job is over: Complete, Failed, or no longer there."""
-    return observation.job_gone or not is_active(observation.job)
-
-
-def flow_container_status(pod: KubernetesObject) -> KubernetesObject | None:
-    """Return the status of the pod's first container, None before the kubelet wrote one."""
-    name = pod["spec"]["containers"][0]["name"]
-    statuses = (pod.get("status") or {}).get("containerStatuses") or []
-    return next((status for status in statuses if status["name"] == name), None)
-
-
-def terminated_state(pod: KubernetesObject) -> KubernetesObject | None:
-    """Return how the pod's flow container ended, None while it has not."""
-    status = flow_container_status(pod) or {}
-    state: KubernetesObject | None = (status.get("state") or {}).get("terminated")
-    return state
+        facts = asdict(self)
+        del facts["termination_message"], facts["job_is_active"]
+        return facts
 
 
 def outcome_of(observation: Observation) -> Outcome:
@@ -95,8 +75,17 @@ def outcome_of(observation: Observation) -> Outcome:
     }
     if succeeded:
         return Outcome(SUCCEEDED, **facts)
-    reason, message = _cause(observation, pod, state)
-    return Outcome(FAILED, reason=reason, message=message, **facts)
+    return Outcome(FAILED, **_told(diagnose_failure(observation)), **facts)
+
+
+def outcome_of_start(cause: Diagnosis) -> Outcome:
+    """Say that a flow run is over because its flow container does not start."""
+    return Outcome(FAILED, **_told(cause), job_is_active=True)
+
+
+def _told(cause: Diagnosis) -> dict[str, Any]:
+    facts = {name: getattr(cause, name) for name in ("reason", "pod", "node", "container")}
+    return {**facts, "message": str(cause)}
 
 
 def _deciding_pod(observation: Observation, succeeded: bool) -> KubernetesObject | None:
@@ -107,23 +96,6 @@ def _deciding_pod(observation: Observation, succeeded: bool) -> KubernetesObject
         if (state := terminated_state(pod)) and (state["exitCode"] == 0) == succeeded
     ]
     return max(ended, key=lambda entry: entry[0], default=(None, None))[1]
-
-
-def _cause(
-    observation: Observation, pod: KubernetesObject | None, state: KubernetesObject
-) -> tuple[str, str]:
-    job = observation.job
-    name = job["metadata"]["name"]
-    if pod:
-        container = pod["spec"]["containers"][0]["name"]
-        where = f"container {container!r} of pod {pod['metadata']['name']!r}"
-        reason = state.get("reason") or "Error"
-        told = f": {state['message'].strip()}" if state.get("message") else ""
-        return reason, f"{where} ended with exit code {state['exitCode']} ({reason}){told}"
-    if condition := true_condition(job, "Failed"):
-        reason = condition.get("reason") or "Failed"
-        return reason, f"Job {name!r} failed: {condition.get('message') or reason}"
-    return "JobDeleted", f"Job {name!r} was deleted before its flow ended"
 
 
 def parse_result(outcome: Outcome, limit: int) -> Any:

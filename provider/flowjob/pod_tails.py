@@ -11,7 +11,7 @@ from typing import Self
 from flowjob.cluster import Cluster
 from flowjob.job_status import KubernetesObject, true_condition
 from flowjob.logs import log_lines, split_line
-from flowjob.outcome import Observation
+from flowjob.observation import Observation
 
 _LINES = 100
 _BYTES = 16 * 1024

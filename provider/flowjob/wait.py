@@ -2,56 +2,92 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
+from datetime import datetime
 
-from flowjob.cluster import Cluster
+from flowjob.cluster import ApiError, Cluster, events_path
+from flowjob.diagnosis import Diagnosis, diagnose_start, has_started, is_suspended
 from flowjob.flow_run import FLOW_RUN_ID_LABEL
 from flowjob.flow_run_watch import FlowRunWatch
 from flowjob.job_status import KubernetesObject
 from flowjob.logs import FlowLog
-from flowjob.outcome import Observation, Outcome, has_ended, outcome_of
+from flowjob.observation import Observation, has_ended
+from flowjob.outcome import Outcome, outcome_of, outcome_of_start
+from flowjob.progress import Progress
+
+log = logging.getLogger(__name__)
+
+_NO_CAUSE = Diagnosis("NotStarted", "the cluster does not say why")
 
 
 async def wait_for_end(
-    watch: FlowRunWatch, job: KubernetesObject, on_change: Callable[[Observation], None]
-) -> Observation:
-    """Wait until the Job has ended, and return what was seen then.
+    cluster: Cluster,
+    watch: FlowRunWatch,
+    job: KubernetesObject,
+    on_change: Callable[[Observation], None],
+    startup_timeout: float | None,
+) -> tuple[Observation, Outcome]:
+    """Wait until the flow run is over, and return what was seen then and what it means.
 
+    :param cluster: where the Job is.
     :param watch: of the Job's namespace.
     :param job: the Job, of which its metadata suffices.
     :param on_change: is shown each change.
+    :param startup_timeout: seconds that the flow container may take to start, suspension not
+        counted; None: any number. What cannot heal by itself ends the flow run at once.
     :raises ClusterError: the API server is away for too long, or refuses to tell.
     """
-    async with aclosing(watch.follow(job)) as observations:
-        async for observation in observations:
-            on_change(observation)
-            if has_ended(observation):
-                break
+    progress = Progress()
+    try:
+        async with asyncio.timeout(None) as limit, aclosing(watch.follow(job)) as observations:
+            async for observation in observations:
+                on_change(observation)
+                for line in progress.news(observation):
+                    log.info("%s", line)
+                if has_ended(observation):
+                    break
+                cause = None if has_started(observation) else diagnose_start(observation)
+                if cause is not None and not cause.can_heal:
+                    return observation, outcome_of_start(cause)
+                limit.reschedule(_start_deadline(observation, startup_timeout))
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        await watch.refresh_pods(observation)
+        cause = diagnose_start(observation, await _events_of(cluster, observation))
+        return observation, outcome_of_start(_too_late(cause or _NO_CAUSE, startup_timeout))
     if outcome_of(observation).exit_code is None:
         await watch.refresh_pods(observation)
         on_change(observation)
-    return observation
+    return observation, outcome_of(observation)
 
 
 async def wait_for_outcome(
-    cluster: Cluster, job: KubernetesObject, emit: Callable[[str], None]
+    cluster: Cluster,
+    job: KubernetesObject,
+    emit: Callable[[str], None],
+    startup_timeout: float | None,
 ) -> Outcome:
-    """Wait until the Job has ended, and emit the lines of its flow containers meanwhile.
+    """Wait until the flow run is over, and emit the lines of its flow containers meanwhile.
 
     :param cluster: where the Job is.
     :param job: the Job as it was created or found.
     :param emit: takes each line of the log.
+    :param startup_timeout: see ``wait_for_end``.
     :raises ClusterError: the API server is away for too long, or refuses to tell.
     """
     flow_log = FlowLog(cluster, emit)
     try:
         async with _watch_of(cluster, job) as watch:
-            observation = await wait_for_end(watch, job, flow_log.see)
+            _, outcome = await wait_for_end(cluster, watch, job, flow_log.see, startup_timeout)
         await flow_log.finish()
     finally:
         await flow_log.close()
-    return outcome_of(observation)
+    return outcome
 
 
 async def wait_until_gone(cluster: Cluster, job: KubernetesObject) -> None:
@@ -69,3 +105,40 @@ def _watch_of(cluster: Cluster, job: KubernetesObject) -> FlowRunWatch:
     metadata = job["metadata"]
     selector = f"{FLOW_RUN_ID_LABEL}={metadata['labels'][FLOW_RUN_ID_LABEL]}"
     return FlowRunWatch(cluster, metadata["namespace"], selector)
+
+
+def _start_deadline(observation: Observation, startup_timeout: float | None) -> float | None:
+    """Return until when, in the loop's time, the flow container must have started."""
+    if startup_timeout is None or has_started(observation) or is_suspended(observation):
+        return None
+    loop = asyncio.get_running_loop()
+    # Set anew when a suspended Job is released. The Job controller sets it within moments.
+    started = (observation.job.get("status") or {}).get("startTime")
+    waited = 0.0
+    if started:
+        then = datetime.fromisoformat(started)
+        waited = max((datetime.now(then.tzinfo) - then).total_seconds(), 0)
+    return loop.time() + max(startup_timeout - waited, 0)
+
+
+async def _events_of(cluster: Cluster, observation: Observation) -> list[KubernetesObject]:
+    """Read the events about the Job and its pods; without the right to do so, there are none."""
+    path = events_path(observation.job["metadata"]["namespace"])
+    uids = {observation.job["metadata"]["uid"], *observation.pods}
+    try:
+        return [
+            event
+            for uid in sorted(uids)
+            async for page in cluster.pages(path, field_selector=f"involvedObject.uid={uid}")
+            for event in page["items"]
+        ]
+    except ApiError as error:
+        log.info("The events are not read: %s", error)
+        return []
+
+
+def _too_late(cause: Diagnosis, startup_timeout: float | None) -> Diagnosis:
+    return replace(
+        cause,
+        message=f"the flow container has not started in {startup_timeout:g} s: {cause.message}",
+    )

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 # bookmark each minute.
 _WATCH_TIMEOUT = 300
 _SILENCE = 90
+# Seconds for which a right may be refused that was granted before: an API server that has just
+# started may not have read its roles yet.
+_DOUBT = 30
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ async def list_and_watch(
     """
     version = ""
     retries = delays()
+    doubt = _Doubt()
     while True:
         try:
             if not version:
@@ -58,21 +62,44 @@ async def list_and_watch(
                 async for page in cluster.pages(path, label_selector):
                     items += [_trimmed(item) for item in page["items"]]
                     version = page["metadata"]["resourceVersion"]
+                doubt.settle()
                 yield Listed(items)
             async for event in _watch_once(cluster, path, label_selector, version):
                 version = event["object"]["metadata"]["resourceVersion"]
                 retries = delays()
+                doubt.settle()
                 if event["type"] != "BOOKMARK":
                     yield Changed(_trimmed(event["object"]), gone=event["type"] == "DELETED")
         except Exception as error:
             if isinstance(error, ApiError) and error.code == 410:
                 version = ""
-            elif not is_transient(error):
+            elif not is_transient(error) and not doubt.remains(error):
                 raise
             else:
                 log.info("The watch of %s broke off (%s), trying again", path, describe(error))
         # Also after a clean end: a proxy that ends each watch at once must not be hammered.
         await asyncio.sleep(next(retries))
+
+
+class _Doubt:
+    """Whether a refusal may pass: the right was there, and is missing only since a moment."""
+
+    def __init__(self) -> None:
+        self._was_granted = False
+        self._refused_since: float | None = None
+
+    def settle(self) -> None:
+        """Take it that the right is there."""
+        self._was_granted, self._refused_since = True, None
+
+    def remains(self, error: Exception) -> bool:
+        """Take it that the server refused, and tell whether to ask again."""
+        if not (self._was_granted and isinstance(error, ApiError) and error.code == 403):
+            return False
+        now = asyncio.get_running_loop().time()
+        if self._refused_since is None:
+            self._refused_since = now
+        return now - self._refused_since < _DOUBT
 
 
 async def _watch_once(
@@ -94,6 +121,7 @@ async def _watch_once(
             yield event
 
 
+_JOB_SPEC = ("backoffLimit", "managedBy", "parallelism")
 _METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp", "deletionTimestamp")
 
 
@@ -104,9 +132,14 @@ def _trimmed(item: KubernetesObject) -> KubernetesObject:
         "metadata": {name: metadata[name] for name in _METADATA if name in metadata},
         "status": item.get("status") or {},
     }
+    kept["spec"] = {name: spec[name] for name in _JOB_SPEC if name in spec}
     if "containers" in spec:
         kept["spec"] = {
             "restartPolicy": spec.get("restartPolicy"),
-            "containers": [{"name": container["name"]} for container in spec["containers"]],
+            "nodeName": spec.get("nodeName"),
+            "containers": [
+                {"name": container["name"], "resources": container.get("resources")}
+                for container in spec["containers"]
+            ],
         }
     return kept

@@ -20,6 +20,7 @@ from flowjob.job_spec import FlowContainer, JobSpec
 from tests.airflow.world import (
     BEFORE_CREATE,
     BEFORE_REPLY,
+    BEFORE_XCOM,
     POINTS,
     Point,
     Proxied,
@@ -73,11 +74,14 @@ def test_an_api_server_that_is_away_for_a_minute_is_waited_for_at_any_point(
     runs = {name: world.start(connection=conn) for name, (_, conn) in proxies.items()}
     for name, point in points.items():
         point.reach(runs[name])
-    own_node.stop_api_server()
+    own_node.kill_api_server()
     for point in points.values():
         point.leave()
     time.sleep(OUTAGE)  # the outage itself
-    assert {run.task["state"] for run in runs.values()} <= {"running", world.waiting_state}
+    for name, run in runs.items():
+        # Whoever knows of the end already may give the rest of the log up.
+        early = {"success"} if name == BEFORE_XCOM else set()
+        assert run.task["state"] in {"running", world.waiting_state} | early, name
     own_node.start_api_server()
     for run in runs.values():
         run.let_end()

@@ -28,6 +28,9 @@ def run_id(airflow: AirflowInstance) -> str:
         ("no_image", "failed", 1, "task 'no_image' has no image"),
         ("default_flow", "failed", 1, "prefect_default"),
         ("times_out", "failed", 1, "AirflowTaskTimeout"),
+        ("skipped", "skipped", 1, "exit code 99 of the flow container skips the task"),
+        ("no_such_image", "failed", 1, "the flow container has not started in 6 s"),
+        ("no_such_image_deferred", "failed", 1, "the flow container has not started in 6 s"),
     ],
 )
 def test_a_task_fails_with_its_cause_and_is_tried_again_only_if_that_helps(
@@ -54,6 +57,27 @@ def test_a_failed_flow_tells_its_outcome_in_xcom(airflow: AirflowInstance, run_i
     assert "ended with exit code 1 (Error)" in first
     found = airflow.client.xcoms("failures", run_id, "bad_result")
     assert (found["status"], found["outcome"]["exit_code"]) == ("succeeded", 0)
+
+
+@pytest.mark.parametrize("task_id", ["no_such_image", "no_such_image_deferred"])
+def test_a_flow_run_that_does_not_start_leaves_no_job(
+    airflow: AirflowInstance, run_id: str, batch_v1: Any, task_id: str
+) -> None:
+    found = airflow.client.xcoms("failures", run_id, task_id)
+    assert found["outcome"]["reason"] in ("ErrImagePull", "ImagePullBackOff")
+    assert found["outcome"]["container"] == "flow-container"
+
+    def names() -> list[str]:
+        jobs = batch_v1.list_namespaced_job(found["namespace"]).items
+        return [job.metadata.name for job in jobs]
+
+    wait_for(lambda: found["job_name"] not in names(), "the Job to be gone")
+
+
+def test_the_log_tells_the_flow_runs_progress(airflow: AirflowInstance, run_id: str) -> None:
+    log = airflow.client.log("failures", run_id, "second_try_succeeds", 2)
+    assert "runs the flow on node" in log
+    assert "ended its flow with exit code 0" in log
 
 
 def test_each_try_is_a_flow_run_of_its_own(

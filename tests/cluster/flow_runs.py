@@ -87,14 +87,19 @@ class FlowRuns:
         """Create the Job."""
         return self.loop.run(self.cluster.create_job(manifest))
 
-    def wait(self, job: Manifest, on_line: Callable[[str], None] = lambda line: None) -> Outcome:
+    def wait(
+        self,
+        job: Manifest,
+        on_line: Callable[[str], None] = lambda line: None,
+        startup_timeout: float | None = None,
+    ) -> Outcome:
         """Wait for the Job's end."""
 
         def emit(line: str) -> None:
             self.lines.append(line)
             on_line(line)
 
-        return self.loop.run(wait_for_outcome(self.cluster, job, emit))
+        return self.loop.run(wait_for_outcome(self.cluster, job, emit, startup_timeout))
 
     def run(self, script: str, spec: str = SPEC) -> Outcome:
         """Create a Job and wait for its end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
@@ -26,6 +26,7 @@ from flowjob.flow_run import FLOW_RUN_ID_LABEL, FlowRun, TaskInstanceKey
 from flowjob.flows import Flow, as_flow
 from flowjob.flows.base import FlowConnection, FlowRequest
 from flowjob.job_spec import FlowContainer, JobSpec, Manifest
+from flowjob.job_status import is_active
 from flowjob.outcome import CANCELLED, SUCCEEDED, Outcome, parse_result
 from flowjob.task_states import airflow_address
 
@@ -72,6 +73,12 @@ class FlowJobOperator(BaseOperator):
         (templated)
     :param deferrable: wait in the triggerer, where a waiting flow run takes no worker; default:
         Airflow's ``[operators] default_deferrable``.
+    :param startup_timeout: seconds (default 600) that the flow container may take to start, after
+        which the task fails with what held it up, and the Job is deleted; None: any number. A
+        Job that is suspended on purpose, as by Kueue, is waited for. What cannot heal by itself,
+        such as an invalid image name, fails the task at once.
+    :param skip_on_exit_code: exit codes of the flow container, one or several, with which the
+        task is skipped instead of failed; default: none.
     :param logging_interval: seconds after which a deferred task comes back to a worker to fetch
         the flow's log so far; None (default): it is fetched at the end, of which the node keeps
         the last 10 MiB or so. In the worker, lines come while the flow runs.
@@ -107,6 +114,8 @@ class FlowJobOperator(BaseOperator):
         name: str | None = None,
         kubernetes_conn_id: str = "kubernetes_default",
         deferrable: bool | None = None,
+        startup_timeout: float | None = 600,
+        skip_on_exit_code: int | Collection[int] | None = None,
         logging_interval: float | None = None,
         on_finish: OnFinish = "keep",
         **kwargs: Any,
@@ -121,6 +130,9 @@ class FlowJobOperator(BaseOperator):
         self.name = name
         self.kubernetes_conn_id = kubernetes_conn_id
         self.deferrable = _default_deferrable() if deferrable is None else deferrable
+        self.startup_timeout = startup_timeout
+        codes = [skip_on_exit_code] if isinstance(skip_on_exit_code, int) else skip_on_exit_code
+        self.skip_on_exit_code = frozenset(codes or ())
         self.logging_interval = logging_interval
         self.on_finish = on_finish
         self._session: WorkerSession | None = None
@@ -232,10 +244,10 @@ class FlowJobOperator(BaseOperator):
                 session.execution.launch(session.flow_run, self._manifest(context, session))
             )
             self._push_job(context, job)
-            if self.deferrable:
+            if self.deferrable and is_active(job):
                 seconds = self.execution_timeout and self.execution_timeout.total_seconds()
                 self._defer(session, job, time.time() + seconds if seconds else None)
-            outcome = session.run(session.execution.wait(job, self._log_line))
+            outcome = session.run(session.execution.wait(job, self._log_line, self.startup_timeout))
         return self._finish(context, session, job, outcome)
 
     def _complete(
@@ -267,7 +279,7 @@ class FlowJobOperator(BaseOperator):
                 self._collect_log(context, session, job, {})
                 raise _airflow_exception("AirflowTaskTimeout")("the flow run took too long")
             self.log.warning("The trigger failed, so this worker waits by itself")
-            outcome = session.run(session.execution.wait(job, self._log_line))
+            outcome = session.run(session.execution.wait(job, self._log_line, self.startup_timeout))
         return self._finish(context, session, job, outcome)
 
     def _collect_log(
@@ -323,6 +335,7 @@ class FlowJobOperator(BaseOperator):
             job_uid=metadata["uid"],
             flow_run_id=metadata["labels"][FLOW_RUN_ID_LABEL],
             logging_interval=self.logging_interval,
+            startup_timeout=self.startup_timeout,
             **asdict(session.flow_run.task_instance),
         )
         self.defer(
@@ -338,9 +351,9 @@ class FlowJobOperator(BaseOperator):
         """Push the outcome, return the result, and delete the Job where that is asked for."""
         try:
             result = self._collect(context, session.spec, outcome)
-        except FlowJobError:
+        except (FlowJobError, _airflow_exception("AirflowSkipException")):
             # Nobody adopts the Job of a try that failed.
-            if self.on_finish == "delete":
+            if self.on_finish == "delete" or outcome.job_is_active:
                 session.run(session.cluster.delete_job(job))
             raise
         if self.on_finish != "keep":
@@ -416,6 +429,9 @@ class FlowJobOperator(BaseOperator):
             # It may be the flow's own text, such as that of its exception.
             outcome = replace(outcome, message=_masked(outcome.message))
         self._push_outcome(context, outcome)
+        if outcome.status != SUCCEEDED and outcome.exit_code in self.skip_on_exit_code:
+            skipped = f"exit code {outcome.exit_code} of the flow container skips the task"
+            raise _airflow_exception("AirflowSkipException")(skipped)
         if outcome.status != SUCCEEDED:
             raise FlowRunFailedError(f"the flow run failed: {outcome.message}")
         self.log.info("The flow run succeeded")

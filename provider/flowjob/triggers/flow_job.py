@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -14,6 +16,11 @@ from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey
 from flowjob.job_status import KubernetesObject
 from flowjob.task_states import task_states, was_killed
 
+# Where a trigger fires before the scheduler has heard from the executor that the task's process
+# ended, by deferring, it takes that for a failure. So a trigger whose Job is younger than the first
+# (seconds) fires no earlier than the second after its own start.
+_YOUNG_JOB = 5
+_EARLIEST_EVENT = 2
 # Seconds that Airflow may take to say what became of the task, and the API server to delete.
 _KILL_TIMEOUT = 25
 
@@ -36,6 +43,8 @@ class FlowJobTrigger(BaseTrigger):
     :param map_index: see ``dag_id``.
     :param logging_interval: seconds after which to fire an event without an outcome, so that a
         worker fetches the log so far; None (default): never.
+    :param startup_timeout: seconds that the flow container may take to start; None (default): any
+        number.
     """
 
     def __init__(
@@ -51,6 +60,7 @@ class FlowJobTrigger(BaseTrigger):
         task_id: str,
         map_index: int = -1,
         logging_interval: float | None = None,
+        startup_timeout: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.kubernetes_conn_id = kubernetes_conn_id
@@ -59,6 +69,7 @@ class FlowJobTrigger(BaseTrigger):
         self.job_uid = job_uid
         self.flow_run_id = flow_run_id
         self.logging_interval = logging_interval
+        self.startup_timeout = startup_timeout
         # `task_id` is an attribute of every trigger's, which Airflow writes to.
         self._key = TaskInstanceKey(dag_id, run_id, task_id, map_index)
         self._has_fired = False
@@ -72,6 +83,7 @@ class FlowJobTrigger(BaseTrigger):
             "job_uid": self.job_uid,
             "flow_run_id": self.flow_run_id,
             "logging_interval": self.logging_interval,
+            "startup_timeout": self.startup_timeout,
             **asdict(self._key),
         }
 
@@ -80,11 +92,11 @@ class FlowJobTrigger(BaseTrigger):
 
         :raises ClusterError: the API server is away for too long, or refuses to tell.
         """
-        from flowjob.outcome import outcome_of
         from flowjob.pod_tails import PodTails
         from flowjob.shared_watch import shared_watch
         from flowjob.wait import wait_for_end
 
+        started = time.monotonic()
         payload: dict[str, Any] = {"job": self._job, "outcome": None, "told_pods": []}
         async with (
             shared_watch(self.kubernetes_conn_id, self.namespace) as (cluster, watch),
@@ -92,9 +104,13 @@ class FlowJobTrigger(BaseTrigger):
         ):
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.logging_interval):
-                    observation = await wait_for_end(watch, self._job, tails.see)
-                payload["outcome"] = asdict(outcome_of(observation))
+                    observation, outcome = await wait_for_end(
+                        cluster, watch, self._job, tails.see, self.startup_timeout
+                    )
+                payload["outcome"] = asdict(outcome)
                 payload["told_pods"] = await tails.tell(observation, self.log.info)
+                if _age(observation.job) < _YOUNG_JOB:
+                    await asyncio.sleep(max(started + _EARLIEST_EVENT - time.monotonic(), 0))
         self._has_fired = True
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
@@ -130,3 +146,12 @@ class FlowJobTrigger(BaseTrigger):
                 "labels": {FLOW_RUN_ID_LABEL: self.flow_run_id},
             }
         }
+
+
+def _age(job: KubernetesObject) -> float:
+    """Return how many seconds ago the Job was created; it is old where that is not known."""
+    created = job["metadata"].get("creationTimestamp")
+    if created is None:
+        return _YOUNG_JOB
+    then = datetime.fromisoformat(created)
+    return (datetime.now(then.tzinfo) - then).total_seconds()

@@ -34,6 +34,23 @@ with DAG("failures", schedule=None, default_args={"retries": 1, "retry_delay": t
         task_id="default_flow", job_spec_file="specs/plain.yaml", image=IMAGE, retries=0
     )
     FlowJobOperator(
+        task_id="skipped",
+        job_spec_file="specs/plain.yaml",
+        image=IMAGE,
+        flow=["sh", "-c", "exit 99"],
+        skip_on_exit_code=[98, 99],
+    )
+    for mode in ("", "_deferred"):
+        FlowJobOperator(
+            task_id=f"no_such_image{mode}",
+            job_spec_file="specs/plain.yaml",
+            image="127.0.0.1:1/x",
+            flow=["true"],
+            startup_timeout=6,
+            retries=0,
+            deferrable=bool(mode),
+        )
+    FlowJobOperator(
         task_id="times_out",
         job_spec_file="specs/plain.yaml",
         image=IMAGE,

@@ -1,0 +1,56 @@
+"""What there is to tell of a flow run on its way, one line a change.
+
+Pure: no Airflow, no Kubernetes client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flowjob.diagnosis import diagnose_start, is_suspended
+from flowjob.job_status import KubernetesObject
+from flowjob.observation import Observation, flow_container_status, terminated_state
+
+
+class Progress:
+    """Remembers what was told of a flow run."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    def news(self, observation: Observation) -> Iterator[str]:
+        """Yield the lines that say what is new."""
+        for about, line in _lines(observation):
+            if self._told.get(about) != line:
+                self._told[about] = line
+                if line:
+                    yield line
+
+
+def _lines(observation: Observation) -> Iterator[tuple[str, str]]:
+    """Yield what is now the case with the Job and with each of its pods."""
+    job = observation.job
+    suspended = f"The Job {job['metadata']['name']} is suspended, and waited for"
+    yield "job", suspended if is_suspended(observation) else ""
+    pods = sorted(
+        observation.pods.items(), key=lambda entry: str(entry[1]["metadata"]["creationTimestamp"])
+    )
+    attempt = 0
+    for uid, pod in pods:
+        attempt += 1 + (flow_container_status(pod) or {}).get("restartCount", 0)
+        yield uid, _pod_line(pod, attempt, job.get("spec", {}).get("backoffLimit"))
+
+
+def _pod_line(pod: KubernetesObject, attempt: int, backoff_limit: int | None) -> str:
+    name, node = pod["metadata"]["name"], pod["spec"].get("nodeName")
+    state = (flow_container_status(pod) or {}).get("state") or {}
+    of = f" of {backoff_limit + 1}" if backoff_limit else ""
+    which = f"Pod {name}" + (f", attempt {attempt}{of}," if attempt > 1 else "")
+    if (ended := terminated_state(pod)) is not None:
+        return f"{which} ended its flow with exit code {ended['exitCode']}"
+    if "running" in state:
+        return f"{which} runs the flow on node {node}"
+    cause = diagnose_start(Observation({"metadata": {"name": ""}}, {"": pod}))
+    if cause is not None:
+        return f"{which} waits: {cause.message}"
+    return f"{which} is scheduled to node {node}" if node else f"{which} is created"

@@ -1,0 +1,43 @@
+"""The task's log tells each change once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowjob.observation import Observation
+from flowjob.progress import Progress
+
+
+def pod(name: str, state: dict[str, Any] | None = None, *, node: str | None = "n") -> Any:
+    statuses = [{"name": "flow", "state": state, "restartCount": 0}] if state else []
+    return {
+        "metadata": {"name": name, "creationTimestamp": name},
+        "spec": {"nodeName": node, "containers": [{"name": "flow"}]},
+        "status": {"containerStatuses": statuses},
+    }
+
+
+def test_each_change_is_told_once() -> None:
+    observation = Observation({"metadata": {"name": "job"}, "spec": {"backoffLimit": 6}})
+    progress = Progress()
+
+    def news(state: dict[str, Any] | None, **arguments: Any) -> list[str]:
+        observation.pods["1"] = pod("a", state, **arguments)
+        return list(progress.news(observation))
+
+    assert news(None, node=None) == ["Pod a is created"]
+    assert news(None) == ["Pod a is scheduled to node n"]
+    assert news({"waiting": {"reason": "ContainerCreating"}}) == []
+    pull = {"waiting": {"reason": "ErrImagePull", "message": "no such host"}}
+    assert news(pull) == ["Pod a waits: container 'flow' of pod 'a' cannot start: no such host"]
+    assert news({"running": {}}) == ["Pod a runs the flow on node n"]
+    assert news({"running": {}}) == []
+    assert news({"terminated": {"exitCode": 1}}) == ["Pod a ended its flow with exit code 1"]
+    observation.pods["2"] = pod("b", {"running": {}})
+    assert list(progress.news(observation)) == ["Pod b, attempt 2 of 7, runs the flow on node n"]
+
+
+def test_a_suspended_job_is_told() -> None:
+    conditions = [{"type": "Suspended", "status": "True"}]
+    job = {"metadata": {"name": "job"}, "status": {"conditions": conditions}}
+    assert list(Progress().news(Observation(job))) == ["The Job job is suspended, and waited for"]
