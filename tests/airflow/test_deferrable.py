@@ -128,14 +128,14 @@ def test_a_worker_goes_on_waiting_where_the_trigger_failed(world: World, proxied
 
 
 @pytest.fixture(scope="module")
-def logs(fragile_airflow: AirflowInstance) -> Callable[[str], list[str]]:
+def logs(fragile_airflow: AirflowInstance) -> Callable[..., list[str]]:
     client = fragile_airflow.client
     run_id = client.trigger("logs")
     client.wait_for_run("logs", run_id)
 
-    def lines_of(task_id: str) -> list[str]:
-        """Return the flow's own lines, each with the file that has it before it."""
-        messages = client.log_messages("logs", run_id, task_id)
+    def lines_of(task_id: str, map_index: int = -1) -> list[str]:
+        """Return the flow's own lines, and the one before those of a lost pod."""
+        messages = client.log_messages("logs", run_id, task_id, map_index=map_index)
         events = [message["event"] for message in messages if isinstance(message, dict)]
         return [e for e in events if e.startswith(("line ", "begin ", "asked", "The cluster"))]
 
@@ -143,13 +143,22 @@ def logs(fragile_airflow: AirflowInstance) -> Callable[[str], list[str]]:
 
 
 def test_a_log_that_is_fetched_in_parts_has_each_line_once_and_in_order(
-    logs: Callable[[str], list[str]],
+    logs: Callable[..., list[str]],
 ) -> None:
     assert logs("in_parts") == [f"line {number}" for number in range(150)]
 
 
+@pytest.mark.parametrize("map_index", [0, 1])
+def test_a_mapped_tasks_log_that_is_fetched_in_parts_is_its_own(
+    logs: Callable[..., list[str]], map_index: int
+) -> None:
+    first, *lines = logs("mapped", map_index)
+    assert first == f'line {{"number": {map_index + 1}}}'
+    assert lines == [f"line {number}" for number in range(150)]
+
+
 def test_the_last_lines_of_a_pod_that_the_cluster_takes_away_are_kept(
-    logs: Callable[[str], list[str]],
+    logs: Callable[..., list[str]],
 ) -> None:
     first, *lines = logs("deadline")
     assert first.startswith("The cluster takes the pod deadline-")
@@ -157,7 +166,7 @@ def test_the_last_lines_of_a_pod_that_the_cluster_takes_away_are_kept(
 
 
 def test_what_the_node_still_has_of_a_restarted_container_arrives_once(
-    logs: Callable[[str], list[str]],
+    logs: Callable[..., list[str]],
 ) -> None:
     # It may have thrown the first container's log away by the time a worker asks.
     assert logs("restarts") in (["begin 1", "begin 2"], ["begin 2"])

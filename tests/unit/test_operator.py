@@ -73,6 +73,23 @@ def test_a_flow_of_no_known_form_is_an_import_error(dag: DAG) -> None:
         parse(dag, job_spec=SPEC_DICT, flow=1)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"startup_timeout": "5"},
+        {"startup_timeout": 0},
+        {"logging_interval": -1},
+        {"on_finish": "x"},
+    ],
+)
+def test_an_argument_of_no_known_form_is_an_import_error(
+    dag: DAG, arguments: dict[str, Any]
+) -> None:
+    (name,) = arguments
+    with pytest.raises(FlowError, match=f"task 'flow': {name} is "):
+        parse(dag, job_spec=SPEC_DICT, **arguments)
+
+
 def test_a_mapped_tasks_spec_dict_would_be_stored_and_is_refused(dag: DAG) -> None:
     with dag, pytest.raises(JobSpecError, match="give a mapped task a job_spec_file"):
         FlowJobOperator.partial(task_id="mapped", job_spec=SPEC_DICT).expand(name=["a"])

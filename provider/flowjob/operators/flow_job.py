@@ -27,7 +27,7 @@ from flowjob.flows import Flow, as_flow
 from flowjob.flows.base import FlowConnection, FlowRequest
 from flowjob.job_spec import FlowContainer, JobSpec, Manifest
 from flowjob.job_status import is_active
-from flowjob.outcome import CANCELLED, SUCCEEDED, Outcome, parse_result
+from flowjob.outcome import CANCELLED, FAILED, SUCCEEDED, Outcome, parse_result
 from flowjob.task_states import airflow_address
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class FlowJobOperator(BaseOperator):
         in the reference), ``delete``, or ``delete_succeeded``. A Job that succeeded is deleted
         only after Airflow has recorded the success, so that no later try runs its flow again.
     :raises JobSpecError: at parse, the job spec is not what it should be.
-    :raises FlowError: at parse, ``flow`` is none of its forms.
+    :raises FlowError: at parse, another argument is none of its forms.
     """
 
     template_fields: Sequence[str] = (
@@ -137,6 +137,8 @@ class FlowJobOperator(BaseOperator):
         self.on_finish = on_finish
         self._session: WorkerSession | None = None
         self._is_to_end = False
+        for seconds in ("startup_timeout", "logging_interval"):
+            self._check_seconds(seconds)
         if on_finish not in get_args(OnFinish):
             raise FlowError(
                 f"task {self.task_id!r}: on_finish is {on_finish!r}: "
@@ -148,6 +150,13 @@ class FlowJobOperator(BaseOperator):
         if not hasattr(flow, "resolve"):  # an XComArg has its value when the task runs
             as_flow(flow)
         self._depend_on_xcoms_of_env()
+
+    def _check_seconds(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is not None and not (isinstance(value, int | float) and value > 0):
+            raise FlowError(
+                f"task {self.task_id!r}: {name} is {value!r}: give a number of seconds, or None"
+            )
 
     def _depend_on_xcoms_of_env(self) -> None:
         """Do for ``env``, which is no template field, what Airflow does for those."""
@@ -269,12 +278,12 @@ class FlowJobOperator(BaseOperator):
 
     def _resume(self, context: Context, session: WorkerSession, failure: dict[str, Any]) -> Any:
         """Go on with nothing but our own XCom."""
-        pull = context["ti"].xcom_pull
-        name, namespace = (pull(task_ids=self.task_id, key=key) for key in (_JOB_NAME, _NAMESPACE))
+        name, namespace = (self._own_xcom(context, key) for key in (_JOB_NAME, _NAMESPACE))
+        job = session.run(session.execution.resume(namespace, name))
+        if job is None:
+            told = f"the Job {name!r} was deleted before its flow ended"
+            return self._collect(context, session.spec, Outcome(FAILED, "JobDeleted", told))
         with self._cancellable(context, session):
-            job = session.run(session.execution.resume(namespace, name))
-            if job is None:
-                raise FlowRunFailedError(f"the Job {name!r} was deleted before its flow ended")
             if failure.get("error") == _TRIGGER_TIMEOUT:
                 self._collect_log(context, session, job, {})
                 raise _airflow_exception("AirflowTaskTimeout")("the flow run took too long")
@@ -290,7 +299,7 @@ class FlowJobOperator(BaseOperator):
 
         ti = context["ti"]
         is_over = not event or bool(event.get("outcome"))
-        positions = ti.xcom_pull(task_ids=self.task_id, key=_LOG_POSITIONS) or {}
+        positions = self._own_xcom(context, _LOG_POSITIONS) or {}
         try:
             positions = session.run(
                 collect_logs(
@@ -306,6 +315,13 @@ class FlowJobOperator(BaseOperator):
             self.log.warning("%s", error)
         if not is_over:
             ti.xcom_push(key=_LOG_POSITIONS, value=positions)
+
+    def _own_xcom(self, context: Context, key: str) -> Any:
+        """Pull what an earlier step of this very task instance pushed."""
+        ti = context["ti"]
+        map_index = -1 if ti.map_index is None else ti.map_index
+        # Without a map index, those of all the task's map indexes would come.
+        return ti.xcom_pull(task_ids=self.task_id, key=key, map_indexes=map_index)
 
     @contextmanager
     def _cancellable(self, context: Context, session: WorkerSession) -> Iterator[None]:

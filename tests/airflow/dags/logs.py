@@ -24,6 +24,13 @@ with DAG("logs", schedule=None, default_args={"deferrable": True}):
         flow=["sh", "-c", COUNT],
         logging_interval=4,
     )
+    FlowJobOperator.partial(
+        task_id="mapped",
+        job_spec_file="specs/plain.yaml",
+        image=IMAGE,
+        flow=["sh", "-c", f'echo "line $FLOW_PARAMETERS"; {COUNT}'],
+        logging_interval=4,
+    ).expand(parameters=[{"number": 1}, {"number": 2}])
     FlowJobOperator(
         task_id="deadline",
         job_spec_file="specs/deadline.yaml",
