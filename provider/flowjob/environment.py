@@ -14,20 +14,29 @@ from flowjob.flow_run import FlowRun
 from flowjob.flows.base import escape
 from flowjob.job_spec import JobSpec
 
+# Linux' limit for one variable, 128 KiB, less its name and the byte that ends it.
+_LONGEST_PARAMETERS = 2**17 - len("FLOW_PARAMETERS=") - 1
+
 
 def parameters_json(parameters: Any) -> str:
     """Encode the operator's ``parameters`` as they reach the flow in ``FLOW_PARAMETERS``.
 
-    :raises FlowError: they are no mapping, or hold a value that JSON does not have.
+    :raises FlowError: they are no mapping, hold a value that JSON does not have, or are too large.
     """
     if not isinstance(parameters, Mapping):
         raise FlowError(
             f"parameters is a {type(parameters).__name__}: give a mapping of names to JSON values"
         )
     try:
-        return json.dumps(parameters, allow_nan=False)
+        text = json.dumps(parameters, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise FlowError(f"parameters cannot be sent to the flow as JSON: {error}") from None
+    if len(text) > _LONGEST_PARAMETERS:
+        raise FlowError(
+            f"parameters have {len(text)} bytes as JSON, and {_LONGEST_PARAMETERS} fit into a "
+            "variable: write them to storage and pass a reference"
+        )
+    return text
 
 
 def flow_environment(

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from flowjob.exceptions import JobSpecError
 from flowjob.flow_run import LONGEST_JOB_NAME, FlowRun
+from flowjob.spec_checks import check_job
+from flowjob.yaml_file import YamlFile
 
 Manifest = dict[str, Any]
 
@@ -52,7 +51,7 @@ class JobSpec:
             messages.
         :raises JobSpecError: it is no Job whose first container can run a flow.
         """
-        _check(manifest, where)
+        check_job(manifest, where)
         self._manifest = manifest
 
     @classmethod
@@ -62,12 +61,7 @@ class JobSpec:
         :raises JobSpecError: it cannot be read, is no YAML, or is no Job; the message names the
             file and, where there is one, line and field.
         """
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise JobSpecError(f"cannot read the job spec {path}: {reason}") from None
-        return cls.from_text(text, str(path))
+        return cls._from_yaml(YamlFile.read(path))
 
     @classmethod
     def from_text(cls, text: str, source: str) -> JobSpec:
@@ -75,18 +69,11 @@ class JobSpec:
 
         :raises JobSpecError: as ``from_file``.
         """
-        try:
-            loader = _Loader(text)
-            node = loader.get_single_node()
-            manifest: Any = loader.construct_document(node) if node else None
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            line = f":{mark.line + 1}" if mark else ""
-            problem = error.problem or error.context
-            raise JobSpecError(f"the job spec {source}{line} is no YAML: {problem}") from None
-        except (yaml.YAMLError, RecursionError) as error:
-            raise JobSpecError(f"the job spec {source} is no YAML: {error}") from None
-        return cls(manifest, lambda field: f"{source}:{_line(node, field)}")
+        return cls._from_yaml(YamlFile(text, source))
+
+    @classmethod
+    def _from_yaml(cls, file: YamlFile) -> JobSpec:
+        return cls(file.content, file.where)
 
     @classmethod
     def from_dict(cls, manifest: Manifest) -> JobSpec:
@@ -199,104 +186,3 @@ def _mapping(parent: dict[str, Any], key: str) -> dict[str, Any]:
         parent[key] = {}
     child: dict[str, Any] = parent[key]
     return child
-
-
-def _check(manifest: Any, where: Callable[[str], str]) -> None:
-    if not isinstance(manifest, dict):
-        raise JobSpecError(f"{where('')}: the job spec is no mapping: write one Kubernetes Job")
-    found = f"{manifest.get('apiVersion')}/{manifest.get('kind')}"
-    if found != "batch/v1/Job":
-        raise JobSpecError(
-            f"{where('kind')}: the job spec is a {found}: write a Job of apiVersion batch/v1"
-        )
-    for field in ("metadata", "metadata.labels", "metadata.annotations"):
-        _expect(manifest, field, dict, where, optional=True)
-    for field in ("spec", "spec.template", "spec.template.spec"):
-        _expect(manifest, field, dict, where)
-    for field in ("spec.template.metadata", "spec.template.metadata.labels"):
-        _expect(manifest, field, dict, where, optional=True)
-    _expect(manifest, "spec.template.spec.initContainers", list, where, optional=True)
-    containers = _expect(manifest, "spec.template.spec.containers", list, where)
-    _check_flow_container(containers, where)
-
-
-def _check_flow_container(containers: list[Any], where: Callable[[str], str]) -> None:
-    first = "spec.template.spec.containers[0]"
-    if not containers:
-        raise JobSpecError(
-            f"{where('spec.template.spec.containers')}: spec.template.spec.containers is empty: "
-            "the first container is the one that runs the flow"
-        )
-    if not isinstance(containers[0], dict) or not containers[0].get("name"):
-        raise JobSpecError(
-            f"{where(first)}: {first}, the flow container, must be a mapping with a name"
-        )
-    env = containers[0].get("env")
-    if env is not None and not (
-        isinstance(env, list) and all(isinstance(variable, dict) for variable in env)
-    ):
-        raise JobSpecError(
-            f"{where(first + '.env')}: {first}.env must be a list of mappings with name and value"
-        )
-
-
-def _expect(
-    manifest: Manifest,
-    field: str,
-    kind: type,
-    where: Callable[[str], str],
-    *,
-    optional: bool = False,
-) -> Any:
-    value: Any = manifest
-    for key in field.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    if isinstance(value, kind) or (optional and value is None):
-        return value
-    expected = "a mapping" if kind is dict else "a list"
-    raise JobSpecError(f"{where(field)}: {field} of the job spec must be {expected}")
-
-
-class _Loader(yaml.SafeLoader):
-    """Read YAML as kubectl does: timestamps stay strings, a key stands once."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Refuse a second key of the same name, which YAML would let win silently."""
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    problem = f"the key {key.value!r} stands twice in one mapping"
-                    raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
-                seen.add(key.value)
-        return node
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _line(node: yaml.Node | None, field: str) -> int:
-    """Find the line of a field, or of the innermost parent of it that the file has."""
-    line = node.start_mark.line if node else 0
-    for key in field.replace("[", ".[").split("."):
-        found = _child(node, key) if node else None
-        if found is None:
-            break
-        line, node = found
-    return line + 1
-
-
-def _child(node: yaml.Node, key: str) -> tuple[int, yaml.Node] | None:
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            if name.value == key:
-                return name.start_mark.line, value
-    if isinstance(node, yaml.SequenceNode) and key.startswith("["):
-        index = int(key[1:-1])
-        if index < len(node.value):
-            return node.value[index].start_mark.line, node.value[index]
-    return None

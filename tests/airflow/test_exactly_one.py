@@ -124,6 +124,14 @@ def test_a_run_that_is_marked_failed_leaves_neither_job_nor_pod(world: World) ->
     assert len(run.jobs_created()) == 1
 
 
+def test_a_run_that_times_out_leaves_neither_job_nor_pod(world: World) -> None:
+    run = world.start("run_times_out")
+    run.wait_until_waiting()
+    assert run.wait_for_end() == "failed"
+    run.wait_until_no_pod_is_left()
+    assert len(run.jobs_created()) == 1
+
+
 def test_a_cleared_task_leaves_no_pod_and_runs_exactly_one_new_job(world: World) -> None:
     run = world.start()
     run.wait_until_waiting()

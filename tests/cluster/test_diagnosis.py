@@ -17,6 +17,9 @@ from tests.cluster.fixtures import Cluster
 from tests.cluster.flow_runs import FlowRuns, connect
 from tests.cluster.wait import wait_for
 
+# The causes are told in the words of this version of Kubernetes, and of this one node.
+pytestmark = pytest.mark.usefixtures("own_node")
+
 MISSING_IMAGE = "127.0.0.1:1/x"
 # Seconds that a case may take to start, where it does not start at all.
 STARTUP_TIMEOUT = 8

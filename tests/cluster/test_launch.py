@@ -14,6 +14,7 @@ from flowjob.execution import Execution
 from tests.cluster.access import restricted_kubeconfig
 from tests.cluster.fixtures import Cluster
 from tests.cluster.flow_runs import SPEC, FlowRuns, connect, new_flow_run
+from tests.cluster.node.node import Node
 from tests.cluster.reverse_proxy import ReverseProxy
 from tests.cluster.wait import wait_for
 
@@ -91,6 +92,7 @@ def test_a_minimal_image_without_python_runs_a_flow(flow_runs: FlowRuns) -> None
 
 
 def test_an_overloaded_api_server_is_asked_again_when_it_wants_to_be(
+    own_node: Node,
     cluster: Cluster,
     namespace: str,
     batch_v1: Any,

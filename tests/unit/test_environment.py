@@ -52,6 +52,13 @@ def test_parameters_travel_as_json() -> None:
     assert json.loads(parameters_json({"a": [1, None, "é"]})) == {"a": [1, None, "é"]}
 
 
+def test_parameters_larger_than_a_variable_are_refused() -> None:
+    longest = 2**17 - len('FLOW_PARAMETERS={"a": ""}') - 1
+    assert parameters_json({"a": "x" * longest})
+    with pytest.raises(FlowError, match="write them to storage and pass a reference"):
+        parameters_json({"a": "x" * (longest + 1)})
+
+
 @pytest.mark.parametrize("parameters", [[1], "a", {"a": object()}, {"a": float("nan")}])
 def test_parameters_that_are_no_json_are_refused(parameters: Any) -> None:
     with pytest.raises(FlowError, match="parameters"):

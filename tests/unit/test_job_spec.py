@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,21 @@ def test_the_results_limit_is_what_the_kubelet_keeps(containers: int, limit: int
         ),
         ("  name: report", "\tname: report", "spec.yaml:4"),
         ("labels:", "labels: 1\n  x:", "spec.yaml:6: metadata.labels"),
+        ("kind: Job", "kind: Pod", "put its spec below spec.template of a Job"),
+        ("kind: Job", "kind: CronJob", "take its spec.jobTemplate"),
+        ("team: data", "team: 7", "spec.yaml:8: metadata.labels.team is no string: write it in"),
+        ("owner: data", "on: data", "the key 'on' is no string; write it in quotes"),
+        ("value: foo", "value: 1", "containers[0].env[0].value is no string: write it in quotes"),
+        ("value: foo", "value: yes", "containers[0].env[0].value is no string"),
+        (
+            "- name: flow-container",
+            "- name: f\n          command: 'true'",
+            "command must be a list",
+        ),
+        ("- name: flow-container", "- name: f\n          args: [1]", "args[0] is no string"),
+        ("backoffLimit: 0", "backoffLimit: .nan", "JSON has no number .nan"),
+        ("backoffLimit: 0", "backoffLimit: !!binary aGk=", "JSON has no binary"),
+        ("backoffLimit: 0", "backoffLimit: &a [*a]", "an alias stands within what it stands for"),
     ],
 )
 def test_a_bad_spec_is_told_by_file_line_and_field(old: str, new: str, message: str) -> None:
@@ -201,6 +217,20 @@ def test_a_bad_spec_is_told_by_file_line_and_field(old: str, new: str, message: 
 def test_what_is_no_job_at_all_is_refused(text: str) -> None:
     with pytest.raises(JobSpecError):
         load(text)
+
+
+def test_a_bomb_of_aliases_is_refused_at_once() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    started = time.monotonic()
+    with pytest.raises(JobSpecError, match="more than 100000 values, aliases expanded"):
+        load("\n".join(lines))
+    assert time.monotonic() - started < 5
+
+
+def test_a_file_larger_than_kubernetes_takes_is_refused() -> None:
+    with pytest.raises(JobSpecError, match="is larger than Kubernetes takes: 1 MiB"):
+        load(SPEC + "#" * 2**20)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

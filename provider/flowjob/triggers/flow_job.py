@@ -25,6 +25,10 @@ _EARLIEST_EVENT = 2
 _KILL_TIMEOUT = 25
 
 
+# What is still being done for triggers that have ended; nobody else refers to it.
+_kills: set[asyncio.Task[None]] = set()
+
+
 class FlowJobTrigger(BaseTrigger):
     """Wait until a Job has ended, and fire one event with its outcome.
 
@@ -119,6 +123,13 @@ class FlowJobTrigger(BaseTrigger):
         # Airflow also calls it when another triggerer takes over, and after the event.
         if self._has_fired:
             return
+        # Airflow cancels a trigger that is to end again and again, each second, this call with it.
+        kill = asyncio.create_task(self._kill_if_ended())
+        _kills.add(kill)
+        kill.add_done_callback(_kills.discard)
+        await asyncio.shield(kill)
+
+    async def _kill_if_ended(self) -> None:
         async with asyncio.timeout(_KILL_TIMEOUT):
             states = await asyncio.to_thread(task_states, [self._key])
             if not was_killed(self._key, states):

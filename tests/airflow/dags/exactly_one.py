@@ -67,6 +67,15 @@ def make_dags(suffix: str, default_args: dict[str, Any]) -> None:
     with DAG(f"times_out{suffix}", schedule=None, params=PARAMS, default_args=default_args):
         FlowJobOperator(task_id="flow", execution_timeout=timedelta(seconds=12), **COMMON)
 
+    with DAG(
+        f"run_times_out{suffix}",
+        schedule=None,
+        params=PARAMS,
+        default_args=retried,
+        dagrun_timeout=timedelta(seconds=10),
+    ):
+        FlowJobOperator(task_id="flow", **COMMON)
+
     with DAG(f"cleans_up{suffix}", schedule=None, params=PARAMS, default_args=retried):
         for on_finish in ("keep", "delete", "delete_succeeded"):
             FlowJobOperator(task_id=on_finish, on_finish=on_finish, **COMMON)
