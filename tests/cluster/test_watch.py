@@ -251,10 +251,12 @@ def test_without_the_right_to_watch_the_job_is_read_now_and_then(
     assert caplog.text.count("are read now and then instead") == 1
 
 
-def test_the_loop_is_never_held_up(
-    flow_runs: FlowRuns, batch_v1: Any, namespace: str, monkeypatch: pytest.MonkeyPatch
+def test_each_of_many_hears_of_its_end_within_a_second_and_the_loop_is_never_held_up(
+    flow_runs: FlowRuns, batch_v1: Any
 ) -> None:
     jobs = [suspended_job(flow_runs) for _ in range(300)]
+    ended: dict[str, float] = {}
+    heard: dict[str, float] = {}
     longest = 0.0
 
     async def measure() -> None:
@@ -262,23 +264,33 @@ def test_the_loop_is_never_held_up(
         while True:
             # Of this thread alone: what the machine does besides is no fault of the loop's.
             before = time.thread_time()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
             longest = max(longest, time.thread_time() - before)
 
-    def complete_all() -> None:
+    async def hear(job: Manifest) -> None:
+        await only_event(trigger_of(job, "test_cluster"))
+        heard[job["metadata"]["name"]] = time.monotonic()
+
+    def end_all() -> None:
+        # The trigger of a young Job holds its event back.
+        time.sleep(5)
         for job in jobs:
             complete(batch_v1, job)
+            ended[job["metadata"]["name"]] = time.monotonic()
 
     async def watch() -> None:
         measuring = asyncio.create_task(measure())
-        events = [asyncio.create_task(only_event(trigger_of(j, "test_cluster"))) for j in jobs]
-        await asyncio.to_thread(complete_all)
-        await asyncio.gather(*events)
+        waiting = [asyncio.create_task(hear(job)) for job in jobs]
+        await asyncio.to_thread(end_all)
+        await asyncio.gather(*waiting)
         measuring.cancel()
 
     with LoopThread() as loop:
         loop.run(watch())
     assert longest < 0.05
+    lags = sorted(heard[name] - at for name, at in ended.items())
+    assert len(lags) == 300
+    assert lags[int(len(lags) * 0.95)] < 1
 
 
 LAG = """

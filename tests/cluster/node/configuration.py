@@ -118,12 +118,11 @@ class Configuration:
             "--audit-log-maxsize=100000",
         ]
 
-    def clients(self) -> dict[str, list[str]]:
-        """The arguments of the API server's clients, by program."""
+    def controllers(self) -> dict[str, list[str]]:
+        """The arguments of the programs that only act through the API server, by program."""
         return {
             "kube-controller-manager": self._controller_manager_arguments(),
             "kube-scheduler": self._scheduler_arguments(),
-            "kubelet": self._kubelet_arguments(),
         }
 
     def _controller_manager_arguments(self) -> list[str]:
@@ -145,7 +144,7 @@ class Configuration:
             "--secure-port=0",
         ]
 
-    def _kubelet_arguments(self) -> list[str]:
+    def kubelet(self) -> list[str]:
         return [
             f"--config={self.folder}/kubelet.json",
             f"--kubeconfig={self.folder}/kubelet.kubeconfig",

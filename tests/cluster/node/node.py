@@ -109,8 +109,8 @@ class Node:
     def start_api_server(self, *further_flags: str) -> None:
         """Start the API server again on its port, and wait until it answers.
 
-        Its other clients are started anew, too: by themselves they come back one after the other,
-        each after up to a minute of back-off.
+        The controllers are started anew, too: by themselves they come back after up to a minute of
+        back-off. The kubelet is left alone, as it may refuse its pods when it starts.
         """
         if processes.find(self.folder, _API_SERVER):
             raise NodeError(f"The API server of {self.folder} runs already; stop it first.")
@@ -118,7 +118,7 @@ class Node:
         arguments = [*configuration.api_server(), *further_flags]
         self._sandbox.start(binaries / _API_SERVER, arguments)
         self._await_api_server()
-        for name, arguments in configuration.clients().items():
+        for name, arguments in configuration.controllers().items():
             processes.end(self.folder, name, signal.SIGKILL, _STOP_SECONDS)
             self._sandbox.start(binaries / name, arguments)
 
@@ -182,8 +182,9 @@ class Node:
         imports = _Background(lambda: self._import_images(layers, configuration))
         self._await_api_server()
         report(f"the API server listens on port {configuration.network.api_server_port}")
-        for name, arguments in configuration.clients().items():
+        for name, arguments in configuration.controllers().items():
             sandbox.start(binaries / name, arguments)
+        sandbox.start(binaries / "kubelet", configuration.kubelet())
         imports.join()
         report("the images are imported")
         self._await_ready()
