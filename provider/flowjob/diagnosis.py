@@ -169,8 +169,12 @@ def _container_cause(pod: KubernetesObject, name: str, state: KubernetesObject) 
 
 
 def has_started(observation: Observation) -> bool:
-    """Tell whether the flow container of any pod runs or has run."""
-    return any(
+    """Tell whether the flow container of any pod runs or has run.
+
+    The Job counts its ready pods, also for who may not list them.
+    """
+    counts = observation.job.get("status") or {}
+    return bool(counts.get("ready") or counts.get("succeeded")) or any(
         _terminated(status) is not None or "running" in (status.get("state") or {})
         for pod in observation.pods.values()
         if (status := flow_container_status(pod)) is not None

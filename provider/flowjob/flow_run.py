@@ -110,6 +110,11 @@ class FlowRun:
         return f"{readable}-{suffix}" if readable else f"flow-{suffix}"
 
 
+def flow_run_selector(job: KubernetesObject) -> str:
+    """Return the label selector of a Job's flow run: of the Job and of its pods."""
+    return f"{FLOW_RUN_ID_LABEL}={job['metadata']['labels'][FLOW_RUN_ID_LABEL]}"
+
+
 def task_instance_of(job: KubernetesObject) -> TaskInstanceKey | None:
     """Read from a Job's annotations whose it is; None: this package did not make it."""
     names = [annotation(job, name) for name in ("dag_id", "run_id", "task_id", "map_index")]

@@ -9,7 +9,7 @@ from typing import Self
 
 from flowjob.cluster import ApiError, Cluster, delays, jobs_path, pods_path
 from flowjob.exceptions import ClusterError
-from flowjob.flow_run import FLOW_RUN_ID_LABEL
+from flowjob.flow_run import FLOW_RUN_ID_LABEL, flow_run_selector
 from flowjob.job_status import KubernetesObject
 from flowjob.observation import Observation
 from flowjob.watch import Changed, Listed, list_and_watch
@@ -88,7 +88,7 @@ class FlowRunWatch:
 
         :raises ClusterError: the API server is away for too long, or refuses to tell.
         """
-        selector = f"{FLOW_RUN_ID_LABEL}={_flow_run_id(observation.job)}"
+        selector = flow_run_selector(observation.job)
         try:
             async for page in self._cluster.pages(pods_path(self._namespace), selector):
                 for pod in page["items"]:

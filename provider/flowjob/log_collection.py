@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from flowjob.cluster import ApiError, Cluster, pods_path
 from flowjob.exceptions import ClusterError
-from flowjob.flow_run import FLOW_RUN_ID_LABEL
+from flowjob.flow_run import flow_run_selector
 from flowjob.job_status import KubernetesObject
-from flowjob.logs import log_lines, split_line
+from flowjob.logs import DISORDER, log_lines, split_line
 from flowjob.observation import flow_container_status
 
 # By pod uid: the time of the last line that was taken.
 Positions = dict[str, str]
-
-# Lines of stdout and stderr may stand in the log a little out of the order of their times.
-_DISORDER = timedelta(seconds=2)
 
 
 async def collect_logs(
@@ -40,12 +37,11 @@ async def collect_logs(
     :returns: how far each pod's log was taken.
     :raises ClusterError: the API server is away for too long, or refuses to tell.
     """
-    metadata = job["metadata"]
-    selector = f"{FLOW_RUN_ID_LABEL}={metadata['labels'][FLOW_RUN_ID_LABEL]}"
+    path = pods_path(job["metadata"]["namespace"])
     try:
         pods = [
             pod
-            async for page in cluster.pages(pods_path(metadata["namespace"]), selector)
+            async for page in cluster.pages(path, flow_run_selector(job))
             for pod in page["items"]
         ]
         taken = dict(positions)
@@ -97,5 +93,5 @@ async def _collect_log(
 
 
 def _earlier(time: str) -> str:
-    moment = datetime.fromisoformat(time[:26] + time[29:]) - _DISORDER
+    moment = datetime.fromisoformat(time[:26] + time[29:]) - DISORDER
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}000{time[29:]}"

@@ -22,7 +22,7 @@ _SILENCE = 300
 # Seconds that the pod's status may lag behind the end of its log stream.
 _STATUS_LAG = 2
 # Lines of stdout and stderr may stand in the log a little out of the order of their times.
-_DISORDER = timedelta(seconds=2)
+DISORDER = timedelta(seconds=2)
 # So many timestamps are kept before the old ones are forgotten.
 _PRUNE_AT = 10_000
 # Seconds that the logs of an ended flow run may take to be read to their ends.
@@ -46,7 +46,7 @@ class LogCursor:
     @property
     def since(self) -> str | None:
         """From when the log is to be read again (RFC 3339), None: from its beginning."""
-        return (self._latest - _DISORDER).isoformat() if self._latest else None
+        return (self._latest - DISORDER).isoformat() if self._latest else None
 
     def take(self, line: bytes) -> str | None:
         """Return the text of a line ``TIMESTAMP TEXT``, None where it was taken before."""
@@ -61,7 +61,7 @@ class LogCursor:
         self._seen[timestamp] = second
         self._latest = max(second, self._latest or second)
         if len(self._seen) >= self._prune_at:
-            self._prune(self._latest - _DISORDER)
+            self._prune(self._latest - DISORDER)
         return text.decode(errors="replace")
 
     def _prune(self, since: datetime) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from flowjob.cluster import ApiError, Cluster, events_path
 from flowjob.diagnosis import Diagnosis, diagnose_start, has_started, is_suspended
-from flowjob.flow_run import FLOW_RUN_ID_LABEL
+from flowjob.flow_run import flow_run_selector
 from flowjob.flow_run_watch import FlowRunWatch
 from flowjob.job_status import KubernetesObject
 from flowjob.logs import FlowLog
@@ -58,6 +58,9 @@ async def wait_for_end(
         if not limit.expired():
             raise
         await watch.refresh_pods(observation)
+        if has_started(observation):
+            # It did while the API server was away, or its pods' watch late.
+            return await wait_for_end(cluster, watch, job, on_change, None)
         cause = diagnose_start(observation, await _events_of(cluster, observation))
         return observation, outcome_of_start(_too_late(cause or _NO_CAUSE, startup_timeout))
     if outcome_of(observation).exit_code is None:
@@ -102,9 +105,7 @@ async def wait_until_gone(cluster: Cluster, job: KubernetesObject) -> None:
 
 
 def _watch_of(cluster: Cluster, job: KubernetesObject) -> FlowRunWatch:
-    metadata = job["metadata"]
-    selector = f"{FLOW_RUN_ID_LABEL}={metadata['labels'][FLOW_RUN_ID_LABEL]}"
-    return FlowRunWatch(cluster, metadata["namespace"], selector)
+    return FlowRunWatch(cluster, job["metadata"]["namespace"], flow_run_selector(job))
 
 
 def _start_deadline(observation: Observation, startup_timeout: float | None) -> float | None:

@@ -21,8 +21,9 @@ from tests.cluster.wait import wait_for
 pytestmark = pytest.mark.usefixtures("own_node")
 
 MISSING_IMAGE = "127.0.0.1:1/x"
-# Seconds that a case may take to start, where it does not start at all.
-STARTUP_TIMEOUT = 8
+# Seconds that a case may take to start, where it does not start at all. With all cases at once, a
+# kubelet takes some seconds to write what became of each pod.
+STARTUP_TIMEOUT = 20
 
 
 @dataclass
