@@ -19,7 +19,8 @@ Emit = Callable[[str], None]
 # Seconds without a line after which a follower connects anew: a flow may be silent for hours,
 # and a dead connection looks the same.
 _SILENCE = 300
-# Seconds that the pod's status may lag behind the end of its log stream.
+# Seconds that the pod's status may lag behind the end of its log stream, or that behind the Job's
+# end: a stream that a kubelet leaves open is given up then, and the log read once more.
 _STATUS_LAG = 2
 # Lines of stdout and stderr may stand in the log a little out of the order of their times.
 DISORDER = timedelta(seconds=2)
@@ -86,6 +87,7 @@ class LogFollower:
         self._retries = delays()
         self._job_ended = False
         self._news = asyncio.Event()
+        self._stream_limit: asyncio.Timeout | None = None
 
     def see(self, pod: KubernetesObject) -> None:
         """Take the pod as it was just seen."""
@@ -96,6 +98,8 @@ class LogFollower:
         """Say that the Job is over: the container will not start, or start again."""
         self._job_ended = True
         self._news.set()
+        if self._stream_limit is not None:
+            self._stream_limit.reschedule(asyncio.get_running_loop().time() + _STATUS_LAG)
 
     async def run(self) -> None:
         """Follow the log until the container has ended for good and its log is read.
@@ -116,13 +120,20 @@ class LogFollower:
             if "running" in state:
                 await self._follow()
             if self._job_ended:
+                # The stream may have been given up, or have ended early.
+                await self._read()
                 return
             if "running" not in state:
                 await self._news.wait()
 
     async def _follow(self) -> None:
         try:
-            await self._read(follow=True)
+            try:
+                limit = _STATUS_LAG if self._job_ended else None
+                async with asyncio.timeout(limit) as self._stream_limit:
+                    await self._read(follow=True)
+            finally:
+                self._stream_limit = None
             await self._wait_for_news(_STATUS_LAG)
         except Exception as error:
             if not is_transient(error):

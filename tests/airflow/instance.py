@@ -252,6 +252,8 @@ class AirflowInstance:
             },
             "triggerer": {"job_heartbeat_sec": 2},
             "usage_data_collection": {"enabled": False},
+            # A supervisor that misses the end of its task's process sees it so much later.
+            "workers": {"min_heartbeat_interval": 1},
         }
         return {"AIRFLOW_HOME": str(self.home)} | {
             f"AIRFLOW__{section.upper()}__{key.upper()}": str(value)

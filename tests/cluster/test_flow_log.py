@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
-from tests.cluster.flow_runs import SPEC, FlowRuns
+import pytest
+
+from tests.cluster.fixtures import Cluster
+from tests.cluster.flow_runs import SPEC, FlowRuns, connect
 from tests.cluster.node.node import Node
+from tests.cluster.reverse_proxy import ReverseProxy
 
 COUNT = "i=0; while [ $i -lt {lines} ]; do echo line $i; i=$((i+1)); sleep {pause}; done"
 
@@ -86,3 +91,19 @@ def test_the_lines_of_each_pod_of_a_retried_job_arrive(flow_runs: FlowRuns) -> N
     outcome = flow_runs.run("echo tried; exit 4", spec)
     assert (outcome.status, outcome.exit_code) == ("failed", 4)
     assert flow_runs.lines == ["tried", "tried"]
+
+
+def test_a_log_stream_that_never_ends_neither_holds_the_flow_run_up_nor_costs_a_line(
+    cluster: Cluster, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ReverseProxy(cluster.kubeconfig, tmp_path) as proxy:
+        connection = connect(proxy.kubeconfig, monkeypatch)
+        with FlowRuns(connection, namespace, cluster.shell_image) as flow_runs:
+            stream = proxy.hold_reply("GET", "/log")
+            job = flow_runs.create(flow_runs.manifest("echo one; sleep 2; echo two"))
+            started = time.monotonic()
+            assert flow_runs.wait(job).status == "succeeded"
+            assert time.monotonic() - started < 30
+            stream.wait_until_reached(0)
+            assert flow_runs.lines == ["one", "two"]
+            stream.lose()

@@ -352,6 +352,7 @@ class FlowJobOperator(BaseOperator):
             flow_run_id=metadata["labels"][FLOW_RUN_ID_LABEL],
             logging_interval=self.logging_interval,
             startup_timeout=self.startup_timeout,
+            not_before=time.time() + _shortest_deferral(),
             **asdict(session.flow_run.task_instance),
         )
         self.defer(
@@ -493,6 +494,16 @@ def _default_deferrable() -> bool:
     from airflow.configuration import conf
 
     return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
+
+
+def _shortest_deferral() -> float:
+    """Return the seconds after which the scheduler knows that this process has ended.
+
+    The supervisor may notice that only at its next heartbeat.
+    """
+    from airflow.configuration import conf
+
+    return conf.getint("workers", "min_heartbeat_interval", fallback=5) + 5
 
 
 def _cancelled(reason: str, message: str) -> Outcome:

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -16,11 +15,6 @@ from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey
 from flowjob.job_status import KubernetesObject
 from flowjob.task_states import task_states, was_killed
 
-# Where a trigger fires before the scheduler has heard from the executor that the task's process
-# ended, by deferring, it takes that for a failure. So a trigger whose Job is younger than the first
-# (seconds) fires no earlier than the second after its own start.
-_YOUNG_JOB = 5
-_EARLIEST_EVENT = 2
 # Seconds that Airflow may take to say what became of the task, and the API server to delete.
 _KILL_TIMEOUT = 25
 
@@ -49,6 +43,9 @@ class FlowJobTrigger(BaseTrigger):
         worker fetches the log so far; None (default): never.
     :param startup_timeout: seconds that the flow container may take to start; None (default): any
         number.
+    :param not_before: when the event may fire at the earliest (seconds since the epoch); 0
+        (default): at once. Airflow takes for failed a task that is resumed before its executor
+        has told the scheduler that the process which deferred has ended.
     """
 
     def __init__(
@@ -65,6 +62,7 @@ class FlowJobTrigger(BaseTrigger):
         map_index: int = -1,
         logging_interval: float | None = None,
         startup_timeout: float | None = None,
+        not_before: float = 0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.kubernetes_conn_id = kubernetes_conn_id
@@ -74,6 +72,7 @@ class FlowJobTrigger(BaseTrigger):
         self.flow_run_id = flow_run_id
         self.logging_interval = logging_interval
         self.startup_timeout = startup_timeout
+        self.not_before = not_before
         # `task_id` is an attribute of every trigger's, which Airflow writes to.
         self._key = TaskInstanceKey(dag_id, run_id, task_id, map_index)
         self._has_fired = False
@@ -88,6 +87,7 @@ class FlowJobTrigger(BaseTrigger):
             "flow_run_id": self.flow_run_id,
             "logging_interval": self.logging_interval,
             "startup_timeout": self.startup_timeout,
+            "not_before": self.not_before,
             **asdict(self._key),
         }
 
@@ -100,7 +100,6 @@ class FlowJobTrigger(BaseTrigger):
         from flowjob.shared_watch import shared_watch
         from flowjob.wait import wait_for_end
 
-        started = time.monotonic()
         payload: dict[str, Any] = {"job": self._job, "outcome": None, "told_pods": []}
         async with (
             shared_watch(self.kubernetes_conn_id, self.namespace) as (cluster, watch),
@@ -113,8 +112,7 @@ class FlowJobTrigger(BaseTrigger):
                     )
                 payload["outcome"] = asdict(outcome)
                 payload["told_pods"] = await tails.tell(observation, self.log.info)
-                if _age(observation.job) < _YOUNG_JOB:
-                    await asyncio.sleep(max(started + _EARLIEST_EVENT - time.monotonic(), 0))
+            await asyncio.sleep(max(self.not_before - time.time(), 0))
         self._has_fired = True
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
@@ -157,12 +155,3 @@ class FlowJobTrigger(BaseTrigger):
                 "labels": {FLOW_RUN_ID_LABEL: self.flow_run_id},
             }
         }
-
-
-def _age(job: KubernetesObject) -> float:
-    """Return how many seconds ago the Job was created; it is old where that is not known."""
-    created = job["metadata"].get("creationTimestamp")
-    if created is None:
-        return _YOUNG_JOB
-    then = datetime.fromisoformat(created)
-    return (datetime.now(then.tzinfo) - then).total_seconds()
