@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from flowjob import __version__
+from flowjob.airflow_thread import in_thread
 from flowjob.exceptions import ClusterError, JobRefusedError
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, task_instance_of
 from flowjob.job_status import KubernetesObject, is_being_deleted
@@ -319,7 +320,7 @@ class Cluster:
         import aiohttp
 
         # Files, exec plugins and imports would hold up every other waiter of a triggerer.
-        self._connection = await asyncio.to_thread(load_connection, self._conn_id)
+        self._connection = await in_thread(load_connection, self._conn_id)
         tls = await asyncio.to_thread(_tls_context, self._connection.configuration)
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=tls), trust_env=True, read_bufsize=_LONGEST_LINE

@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Mapping
 from contextlib import ExitStack
 from typing import Any, Self, TypeVar
 
+from flowjob.airflow_thread import in_thread
 from flowjob.cluster import Cluster
 from flowjob.execution import Execution
 from flowjob.flow_run import FlowRun
@@ -79,7 +80,7 @@ class WorkerSession:
         key = self.flow_run.task_instance
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT):
-                states = await asyncio.to_thread(task_states, [key])
+                states = await in_thread(task_states, [key])
         except Exception as error:
             log.warning("Airflow does not say what became of the task: %r", error)
             return False

@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from flowjob.airflow_thread import in_thread
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey
 from flowjob.job_status import KubernetesObject
 from flowjob.task_states import task_states, was_killed
@@ -129,7 +130,7 @@ class FlowJobTrigger(BaseTrigger):
 
     async def _kill_if_ended(self) -> None:
         async with asyncio.timeout(_KILL_TIMEOUT):
-            states = await asyncio.to_thread(task_states, [self._key])
+            states = await in_thread(task_states, [self._key])
             if not was_killed(self._key, states):
                 return
             from flowjob.shared_watch import shared_watch
