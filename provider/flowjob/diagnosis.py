@@ -13,6 +13,7 @@ from flowjob.job_status import KubernetesObject, true_condition
 from flowjob.observation import (
     Observation,
     container_statuses,
+    flow_container_name,
     flow_container_status,
     terminated_state,
 )
@@ -76,6 +77,11 @@ def diagnose_failure(observation: Observation) -> Diagnosis:
     if cause is None:
         return Diagnosis(reason, f"Job {name!r} failed: {told}")
     return cause
+
+
+def diagnose_flow(pod: KubernetesObject) -> Diagnosis:
+    """Say why the flow failed in a pod whose flow container has ended with an error."""
+    return _container_cause(pod, flow_container_name(pod), terminated_state(pod) or {})
 
 
 def _job_deadline(observation: Observation) -> Diagnosis:

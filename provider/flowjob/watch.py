@@ -137,6 +137,10 @@ def _trimmed(item: KubernetesObject) -> KubernetesObject:
         kept["spec"] = {
             "restartPolicy": spec.get("restartPolicy"),
             "nodeName": spec.get("nodeName"),
+            "initContainers": [
+                {"name": container["name"], "restartPolicy": container.get("restartPolicy")}
+                for container in spec.get("initContainers") or []
+            ],
             "containers": [
                 {"name": container["name"], "resources": container.get("resources")}
                 for container in spec["containers"]
