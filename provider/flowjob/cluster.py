@@ -24,7 +24,7 @@ from flowjob.airflow_thread import in_thread
 from flowjob.exceptions import ClusterError, JobRefusedError
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, task_instance_of
 from flowjob.job_status import KubernetesObject, is_being_deleted
-from flowjob.refusal import explain
+from flowjob.refusal import explain, refused_fields
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession, ClientTimeout
@@ -125,8 +125,19 @@ class Cluster:
         self._conn_id = kubernetes_conn_id
 
     async def __aenter__(self) -> Self:
+        """Load the connection.
+
+        :raises ClusterError: it cannot be loaded.
+        """
         self._renewal = asyncio.Lock()
-        self._session = await self._open_session()
+        try:
+            self._session = await self._open_session()
+        except Exception as error:
+            # An error of YAML goes on with lines of what may be a kubeconfig with its secrets.
+            told = describe(error).splitlines()[0]
+            raise ClusterError(
+                f"the Airflow connection {self._conn_id!r} cannot be used: {told}"
+            ) from None
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -156,7 +167,8 @@ class Cluster:
                 if error.code in _REFUSED:
                     raise JobRefusedError(
                         f"the API server refused the Job {metadata['name']!r} in namespace "
-                        f"{metadata['namespace']!r}: {explain(error.status)}"
+                        f"{metadata['namespace']!r}: {explain(error.status)}",
+                        refused_fields(error.status),
                     ) from None
                 if error.code != 409:
                     raise ClusterError(

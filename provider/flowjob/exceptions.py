@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class FlowJobError(Exception):
     """Any error of this package.
@@ -32,9 +34,17 @@ class ResultError(FlowJobError):
 
 
 class JobRefusedError(FlowJobError):
-    """The API server refused the Job, and would refuse it again."""
+    """The API server refused the Job, and would refuse it again.
+
+    :param message: what it says.
+    :param fields: the fields of the Job that it names.
+    """
 
     heals_by_retry = False
+
+    def __init__(self, message: str, fields: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.fields = fields
 
 
 class ClusterError(FlowJobError):

@@ -7,7 +7,7 @@ client's models drop the fields that they do not know.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class JobSpec:
         """
         check_job(manifest, where)
         self._manifest = manifest
+        self._where = where
 
     @classmethod
     def from_file(cls, path: Path) -> JobSpec:
@@ -82,6 +83,10 @@ class JobSpec:
         :raises JobSpecError: it is no Job whose first container can run a flow.
         """
         return cls(copy.deepcopy(manifest), lambda field: "job_spec")
+
+    def places(self, fields: Iterable[str]) -> str:
+        """Name the places of fields, such as ``specs/job.yaml:7``, each place once."""
+        return ", ".join(dict.fromkeys(self._where(field) for field in fields))
 
     @property
     def base_name(self) -> str | None:

@@ -5,7 +5,11 @@ Pure: from the server's ``Status`` (meta/v1) to text.
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+# How the strict decoder of the API server names fields that it does not know.
+_STRICT_FIELD = re.compile(r'(?:unknown|duplicate) field "([^"]+)"')
 
 
 def explain(status: dict[str, Any]) -> str:
@@ -21,6 +25,16 @@ def explain(status: dict[str, Any]) -> str:
     if status.get("code") == 422 and causes:
         return f"{reason}: " + "; ".join(_explain_cause(cause) for cause in causes)
     return f"{reason}: {status.get('message') or 'no message'}"
+
+
+def refused_fields(status: dict[str, Any]) -> list[str]:
+    """Return the fields that a request was refused for, as far as the server names them.
+
+    :param status: the response's body, a ``Status`` of meta/v1.
+    """
+    causes = (status.get("details") or {}).get("causes") or []
+    named = [cause["field"] for cause in causes if cause.get("field")]
+    return list(dict.fromkeys(named or _STRICT_FIELD.findall(status.get("message") or "")))
 
 
 def _explain_cause(cause: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 A plugin of the tests' conftest.py.
 """
 
+import json
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,6 +20,9 @@ DAGS_FOLDERS = {"dags": CHECKOUT / "dags", "test-dags": CHECKOUT / "tests" / "ai
 
 # How many of the runs that tests started a failed test shows.
 _RUNS_SHOWN = 3
+
+# A kubeconfig that is no YAML.
+_BROKEN_CONNECTION = {"conn_type": "kubernetes", "extra": {"kube_config": "token: [s3cret"}}
 
 NewAirflow = Callable[..., AbstractContextManager[AirflowInstance]]
 
@@ -55,6 +59,7 @@ def new_airflow(
             on_postgres=on_postgres,
             environment={
                 **kubernetes_connection(cluster.kubeconfig, airflow_namespace),
+                "AIRFLOW_CONN_BROKEN": json.dumps(_BROKEN_CONNECTION),
                 "FLOW_IMAGE": cluster.flow_image,
                 "FLOW_NAMESPACE": airflow_namespace,
                 **(environment or {}),

@@ -25,6 +25,13 @@ def run_id(airflow: AirflowInstance) -> str:
         ("second_try_succeeds", "success", 2, "this is try 2"),
         ("bad_result", "failed", 1, "the termination message that it left is not JSON"),
         ("refused", "failed", 1, "spec.template.spec.containers[0].imagePullPolicy"),
+        ("refused", "failed", 1, "specs/refused.yaml:15)"),
+        ("misspelt", "failed", 1, "specs/misspelt.yaml:12)"),
+        ("jinja_in_spec", "failed", 1, "a job spec is not templated, so give the image to"),
+        ("undefined_in_env", "failed", 1, "cannot be rendered: 'absent' is undefined"),
+        ("unknown_connection", "failed", 1, "the Airflow connection 'absent' cannot be used: The"),
+        ("broken_connection", "failed", 1, "the Airflow connection 'broken' cannot be used"),
+        ("many_pods", "failed", 1, "wait_for='flow' waits for one pod"),
         ("no_image", "failed", 1, "task 'no_image' has no image"),
         ("default_flow", "failed", 1, "prefect_default"),
         ("times_out", "failed", 1, "AirflowTaskTimeout"),
@@ -39,6 +46,12 @@ def test_a_task_fails_with_its_cause_and_is_tried_again_only_if_that_helps(
     task = airflow.client.task_instance("failures", run_id, task_id)
     assert (task["state"], task["try_number"]) == (state, tries)
     assert told in airflow.client.log("failures", run_id, task_id, tries)
+
+
+def test_a_connection_that_cannot_be_read_leaks_nothing_of_it(
+    airflow: AirflowInstance, run_id: str
+) -> None:
+    assert "s3cret" not in airflow.client.log("failures", run_id, "broken_connection", 1)
 
 
 def test_a_bad_job_spec_is_an_import_error_that_names_file_line_and_field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowjob.refusal import explain
+from flowjob.refusal import explain, refused_fields
 
 
 def test_a_misspelt_field_is_named() -> None:
@@ -31,3 +31,11 @@ def test_a_refused_value_is_told_by_its_field_and_not_repeated() -> None:
 def test_an_answer_of_something_else_is_told_too() -> None:
     assert explain({"code": 502, "message": "Bad gateway"}) == "refused: Bad gateway"
     assert explain({}) == "refused: no message"
+
+
+def test_the_fields_are_known_for_which_a_job_was_refused() -> None:
+    causes = [{"field": "spec.x"}, {"field": "spec.y"}, {"field": "spec.x"}, {"reason": "x"}]
+    assert refused_fields({"details": {"causes": causes}}) == ["spec.x", "spec.y"]
+    message = 'strict decoding error: unknown field "spec.a", unknown field "spec.b[0].c"'
+    assert refused_fields({"message": message}) == ["spec.a", "spec.b[0].c"]
+    assert refused_fields({}) == []

@@ -20,6 +20,7 @@ from flowjob.exceptions import (
     FlowJobError,
     FlowRunCancelledError,
     FlowRunFailedError,
+    JobRefusedError,
     JobSpecError,
 )
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, FlowRun, TaskInstanceKey
@@ -251,12 +252,12 @@ class FlowJobOperator(BaseOperator):
 
     def _in_session(self, context: Context, step: Callable[..., Any], *arguments: Any) -> Any:
         """Do a step of the flow run with a cluster at hand, and tell errors Airflow's way."""
-        # First of all: the secrets in it are masked in every log line from here on.
-        env = self._rendered_env(context)
-
-        from flowjob.worker_session import WorkerSession
-
         try:
+            # First of all: the secrets in it are masked in every log line from here on.
+            env = self._rendered_env(context)
+
+            from flowjob.worker_session import WorkerSession
+
             spec = self._job_spec or self._load_job_spec(str(self.job_spec_file))
             flow_run = _flow_run(context)
             with WorkerSession(self.kubernetes_conn_id, flow_run, spec, env) as session:
@@ -275,15 +276,21 @@ class FlowJobOperator(BaseOperator):
             if self._is_to_end:
                 # It was too early for a session: the cluster's connection was just being loaded.
                 session.raise_if_ended()
-            job = session.run(
-                session.execution.launch(session.flow_run, self._manifest(context, session))
-            )
+            job = self._launch(session, self._manifest(context, session))
             self._push_job(context, job)
             if self.deferrable and is_active(job):
                 seconds = self.execution_timeout and self.execution_timeout.total_seconds()
                 self._defer(session, job, time.time() + seconds if seconds else None)
             outcome = self._wait(session, job)
         return self._finish(context, session, job, outcome)
+
+    def _launch(self, session: WorkerSession, manifest: Manifest) -> Manifest:
+        try:
+            return session.run(session.execution.launch(session.flow_run, manifest))
+        except JobRefusedError as error:
+            if not error.fields:
+                raise
+            raise JobRefusedError(f"{error} ({session.spec.places(error.fields)})") from None
 
     def _complete(
         self,
@@ -476,6 +483,11 @@ class FlowJobOperator(BaseOperator):
                 f"task {self.task_id!r} has no image: give the operator an image, "
                 "or the first container of the job spec"
             )
+        if _has_jinja(image):
+            raise JobSpecError(
+                f"the image of task {self.task_id!r} is the Jinja {image!r}: a job spec is not "
+                "templated, so give the image to the operator"
+            )
         connection = _flow_connection(flow.conn_id) if flow.conn_id else None
         request = FlowRequest(flow_run.flow_run_id, image, namespace, connection)
         command = flow.command(request)
@@ -543,11 +555,17 @@ class FlowJobOperator(BaseOperator):
     def _rendered_env(self, context: Context) -> dict[str, Any]:
         """Render ``env`` to strings, also in a DAG that renders its templates as native objects."""
         from airflow.sdk.definitions._internal.templater import Templater
+        from jinja2 import TemplateError
 
         templater = Templater()
         templater.template_ext = ()
         jinja_env = context["dag"].get_template_env(force_sandboxed=True)
-        rendered: dict[str, Any] = templater.render_template(self.env or {}, context, jinja_env)
+        try:
+            rendered: dict[str, Any] = templater.render_template(self.env or {}, context, jinja_env)
+        except TemplateError as error:
+            raise FlowError(
+                f"the env of task {self.task_id!r} cannot be rendered: {error}: mend its Jinja"
+            ) from None
         return rendered
 
     def _load_job_spec(self, file: str) -> JobSpec:

@@ -29,6 +29,33 @@ with DAG("failures", schedule=None, default_args={"retries": 1, "retry_delay": t
     FlowJobOperator(
         task_id="refused", job_spec_file="specs/refused.yaml", image=IMAGE, flow=["true"]
     )
+    FlowJobOperator(
+        task_id="misspelt", job_spec_file="specs/misspelt.yaml", image=IMAGE, flow=["true"]
+    )
+    FlowJobOperator(task_id="jinja_in_spec", job_spec_file="specs/jinja.yaml", flow=["true"])
+    FlowJobOperator(
+        task_id="undefined_in_env",
+        job_spec_file="specs/plain.yaml",
+        image=IMAGE,
+        flow=["true"],
+        env={"ABSENT": "{{ absent }}"},
+    )
+    for connection in ("absent", "broken"):
+        FlowJobOperator(
+            task_id=f"{'unknown' if connection == 'absent' else 'broken'}_connection",
+            job_spec_file="specs/plain.yaml",
+            image=IMAGE,
+            flow=["true"],
+            kubernetes_conn_id=connection,
+            retries=0,
+        )
+    FlowJobOperator(
+        task_id="many_pods",
+        job_spec_file="specs/many_pods.yaml",
+        image=IMAGE,
+        flow=["true"],
+        wait_for="flow",
+    )
     FlowJobOperator(task_id="no_image", job_spec_file="specs/plain.yaml", image="", flow=["true"])
     FlowJobOperator(
         task_id="default_flow", job_spec_file="specs/plain.yaml", image=IMAGE, retries=0
