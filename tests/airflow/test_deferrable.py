@@ -28,7 +28,6 @@ from tests.airflow.test_exactly_one import (
     test_a_run_that_times_out_leaves_neither_job_nor_pod,
     test_a_task_that_is_marked_leaves_neither_job_nor_pod,
     test_a_task_that_times_out_leaves_neither_job_nor_pod,
-    test_an_api_server_that_is_away_for_a_minute_is_waited_for_at_any_point,
     test_clearing_a_sibling_disturbs_nothing,
 )
 from tests.airflow.test_examples import EXAMPLES
@@ -53,7 +52,6 @@ __all__ = [
     "test_a_run_that_times_out_leaves_neither_job_nor_pod",
     "test_a_task_that_is_marked_leaves_neither_job_nor_pod",
     "test_a_task_that_times_out_leaves_neither_job_nor_pod",
-    "test_an_api_server_that_is_away_for_a_minute_is_waited_for_at_any_point",
     "test_clearing_a_sibling_disturbs_nothing",
 ]
 

@@ -66,30 +66,33 @@ def test_a_killed_task_process_leaves_one_job_whose_flow_ran_once(
     assert run.flow_lines() == ["started", "ended"]
 
 
-def test_an_api_server_that_is_away_for_a_minute_is_waited_for_at_any_point(
+def test_an_api_server_that_is_away_for_a_minute_is_waited_for_at_any_point_in_both_modes(
     world: World, proxied: Proxied, own_node: Node
 ) -> None:
-    proxies = {name: proxied() for name in POINTS}
-    points = {name: Point(name, proxy) for name, (proxy, _) in proxies.items()}
-    runs = {name: world.start(connection=conn) for name, (_, conn) in proxies.items()}
-    for name, point in points.items():
-        point.reach(runs[name])
+    cases = {}
+    for in_mode in (world.in_mode(deferrable=False), world.in_mode(deferrable=True)):
+        for name in POINTS:
+            proxy, connection = proxied()
+            point = Point(name, proxy)
+            cases[point] = in_mode.start(connection=connection)
+    for point, run in cases.items():
+        point.reach(run)
     own_node.kill_api_server()
-    for point in points.values():
+    for point in cases:
         point.leave()
     time.sleep(OUTAGE)  # the outage itself
-    for name, run in runs.items():
+    for point, run in cases.items():
         # Whoever knows of the end already may give the rest of the log up.
-        early = {"success"} if name == BEFORE_XCOM else set()
-        assert run.task["state"] in {"running", world.waiting_state} | early, name
+        early = {"success"} if point.name == BEFORE_XCOM else set()
+        assert run.task["state"] in {"running", run.world.waiting_state} | early, point
     own_node.start_api_server()
-    for run in runs.values():
+    for run in cases.values():
         run.let_end()
-    for name, run in runs.items():
-        assert run.wait_for_end(180) == "success", name
-        assert run.task["try_number"] == 1, name
-        assert len(run.jobs_created()) == 1, name
-        assert run.effects() == [run.xcoms["flow_run_id"]], name
+    for point, run in cases.items():
+        assert run.wait_for_end(180) == "success", point
+        assert run.task["try_number"] == 1, point
+        assert len(run.jobs_created()) == 1, point
+        assert run.effects() == [run.xcoms["flow_run_id"]], point
 
 
 def test_a_lost_reply_of_the_create_leaves_one_job(world: World, proxied: Proxied) -> None:

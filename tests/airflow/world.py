@@ -194,6 +194,12 @@ class World:
         """The state of a task that waits for its flow run."""
         return "deferred" if self.deferrable else "running"
 
+    def in_mode(self, *, deferrable: bool) -> World:
+        """Return the same world, with its tasks waiting in the triggerer or in the worker."""
+        return World(
+            self.airflow, self.effects, self.audit_log, self.core_v1, self.batch_v1, deferrable
+        )
+
     def dag_id(self, name: str) -> str:
         """Return the name of the DAG that does so in this mode."""
         return f"{name}_deferrable" if self.deferrable else name
@@ -294,6 +300,9 @@ class Point:
             self.hold = proxy.hold_request("POST", "/jobs")
         if name == BEFORE_REPLY:
             self.hold = proxy.hold_reply("POST", "/jobs")
+
+    def __repr__(self) -> str:
+        return self.name
 
     def reach(self, run: Run) -> None:
         """Wait until the flow run has come to this point, and hold it there."""
