@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flowjob.flow_run import LONGEST_JOB_NAME, FlowRun
+from flowjob.json_values import json_copy
 from flowjob.spec_checks import check_job
 from flowjob.yaml_file import YamlFile
 
@@ -80,9 +81,10 @@ class JobSpec:
     def from_dict(cls, manifest: Manifest) -> JobSpec:
         """Take a Job as a dict, as the operator's ``job_spec`` gives it.
 
-        :raises JobSpecError: it is no Job whose first container can run a flow.
+        :raises JobSpecError: it is no Job whose first container can run a flow, or holds what
+            JSON does not have.
         """
-        return cls(copy.deepcopy(manifest), lambda field: "job_spec")
+        return cls(json_copy(manifest, _in_dict), _in_dict)
 
     def places(self, fields: Iterable[str]) -> str:
         """Name the places of fields, such as ``specs/job.yaml:7``, each place once."""
@@ -175,7 +177,8 @@ class JobSpec:
         template_labels.update(flow_run.labels)
         _mapping(metadata, "annotations").update(flow_run.annotations)
         # The API server takes no Job without it; its own default, Always, is not for Jobs.
-        template["spec"].setdefault("restartPolicy", "Never")
+        if not template["spec"].get("restartPolicy"):
+            template["spec"]["restartPolicy"] = "Never"
         _override(template["spec"]["containers"][0], container)
         return manifest
 
@@ -185,7 +188,11 @@ class JobSpec:
         spec = self._manifest["spec"]
         if spec.get("completionMode") != "Indexed":
             return LONGEST_JOB_NAME
-        return LONGEST_JOB_NAME - len(f"-{max(int(spec.get('completions') or 1) - 1, 0)}")
+        return LONGEST_JOB_NAME - len(f"-{max((spec.get('completions') or 1) - 1, 0)}")
+
+
+def _in_dict(field: str) -> str:
+    return "job_spec"
 
 
 def _override(container: dict[str, Any], flow: FlowContainer) -> None:

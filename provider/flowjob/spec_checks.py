@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from flowjob.exceptions import JobSpecError
+from flowjob.json_values import printable
 
 Where = Callable[[str], str]
 
@@ -27,6 +28,10 @@ _STRING_MAPPINGS = (
     "spec.template.metadata.annotations",
     f"{_POD}.nodeSelector",
 )
+# What the first container's fields, or ours, are made of.
+_STRINGS = ("metadata.name", "metadata.generateName", "metadata.namespace")
+_CONTAINER_STRINGS = ("image", "terminationMessagePath")
+_INTEGERS = ("spec.completions", "spec.ttlSecondsAfterFinished")
 
 
 def check_job(manifest: Any, where: Where) -> None:
@@ -38,10 +43,27 @@ def check_job(manifest: Any, where: Where) -> None:
     """
     if not isinstance(manifest, dict):
         raise JobSpecError(f"{where('')}: the job spec is no mapping: write one Kubernetes Job")
-    found = f"{manifest.get('apiVersion')}/{manifest.get('kind')}"
-    if found != "batch/v1/Job":
-        hint = _HINTS.get(str(manifest.get("kind")), "write a Job of apiVersion batch/v1")
-        raise JobSpecError(f"{where('kind')}: the job spec is a {found}: {hint}")
+    _check_kind(manifest, where)
+    _check_shape(manifest, where)
+    for field, value in _strings_of(manifest, where):
+        if not isinstance(value, str | None):
+            raise JobSpecError(
+                f"{where(field)}: {printable(field)} is no string: write it in quotes"
+            )
+    for field in _INTEGERS:
+        value = _get(manifest, field)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise JobSpecError(f"{where(field)}: {field} is no whole number")
+
+
+def _check_kind(manifest: dict[str, Any], where: Where) -> None:
+    version, kind = (_word(manifest.get(field)) for field in ("apiVersion", "kind"))
+    if (version, kind) != ("batch/v1", "Job"):
+        hint = _HINTS.get(kind, "write a Job of apiVersion batch/v1")
+        raise JobSpecError(f"{where('kind')}: the job spec is a {version}/{kind}: {hint}")
+
+
+def _check_shape(manifest: dict[str, Any], where: Where) -> None:
     for field in ("metadata", *_STRING_MAPPINGS[:2]):
         _expect(manifest, field, dict, where, optional=True)
     for field in ("spec", "spec.template", _POD):
@@ -60,13 +82,19 @@ def check_job(manifest: Any, where: Where) -> None:
         raise JobSpecError(
             f"{where(first)}: {first}, the flow container, must be a mapping with a name"
         )
-    for field, value in _strings_of(manifest, where):
-        if not isinstance(value, str | None):
-            raise JobSpecError(f"{where(field)}: {field} is no string: write it in quotes")
+
+
+def _word(value: Any) -> str:
+    """Return a short text of one line as it is, and of anything else what it is."""
+    if isinstance(value, str | None) and str(value).isprintable() and len(str(value)) <= 100:
+        return str(value)
+    return f"({type(value).__name__})"
 
 
 def _strings_of(manifest: dict[str, Any], where: Where) -> Iterator[tuple[str, Any]]:
     """Yield the values that Kubernetes wants to be strings, with their fields."""
+    for field in _STRINGS:
+        yield field, _get(manifest, field)
     for field in _STRING_MAPPINGS:
         for key, value in (_get(manifest, field) or {}).items():
             yield f"{field}.{key}", value
@@ -79,6 +107,8 @@ def _strings_of(manifest: dict[str, Any], where: Where) -> Iterator[tuple[str, A
 def _strings_of_container(
     field: str, container: dict[str, Any], where: Where
 ) -> Iterator[tuple[str, Any]]:
+    for name in _CONTAINER_STRINGS:
+        yield f"{field}.{name}", container.get(name)
     for name in ("command", "args"):
         words = container.get(name)
         if words is not None and not isinstance(words, list):
@@ -93,6 +123,7 @@ def _strings_of_container(
             f"{where(field + '.env')}: {field}.env must be a list of mappings with name and value"
         )
     for index, variable in enumerate(env):
+        yield f"{field}.env[{index}].name", variable.get("name")
         yield f"{field}.env[{index}].value", variable.get("value")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from flowjob.exceptions import JobSpecError
 from flowjob.job_spec import FlowContainer, JobSpec
+from flowjob.yaml_file import YamlFile
 from tests.unit.test_flow_run import FLOW_RUN
 
 SPEC = """\
@@ -163,6 +165,102 @@ def test_a_merge_key_may_be_overridden() -> None:
     assert containers[1]["resources"] == {"limits": {"cpu": "1"}}
 
 
+def test_a_merge_key_that_the_api_server_would_let_win_is_refused() -> None:
+    text = SPEC.replace(
+        'resources: {limits: {cpu: "2"}}',
+        'resources: &r {limits: {cpu: "2"}}\n'
+        '        - {name: other, resources: {limits: {cpu: "1"}, <<: *r}}',
+    )
+    with pytest.raises(JobSpecError, match=r"spec\.yaml:23.*put << first"):
+        load(text)
+    assert load(text.replace('limits: {cpu: "1"}, <<', "claims: [], <<"))
+
+
+def test_what_an_alias_puts_into_two_places_differs_where_a_flow_run_writes() -> None:
+    text = SPEC.replace("  annotations: {owner: data}\n", "").replace(
+        "    team: data\n", "    team: data\n  annotations: *labels\n"
+    )
+    text = text.replace("labels:", "labels: &labels").replace(
+        "- name: flow-container", "- &flow\n          name: flow-container"
+    )
+    job = manifest(text + "        - *flow\n")
+    own = {"identifier": "", "team": "data"}
+    assert job["metadata"]["labels"] == {**own, **FLOW_RUN.labels}
+    assert job["metadata"]["annotations"] == {**own, **FLOW_RUN.annotations}
+    first, _, third = job["spec"]["template"]["spec"]["containers"]
+    assert (first["image"], third["image"]) == ("flows:1", "")
+
+
+def test_a_dict_that_stands_in_two_places_differs_where_a_flow_run_writes() -> None:
+    team = {"team": "data"}
+    given = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"labels": team, "annotations": team},
+        "spec": {"template": {"spec": {"containers": [{"name": "flow"}] * 2}}},
+    }
+    job = JobSpec.from_dict(given).for_flow_run(FLOW_RUN, CONTAINER, namespace="a", name="x")
+    assert job["metadata"]["labels"] == {**team, **FLOW_RUN.labels}
+    assert job["metadata"]["annotations"] == {**team, **FLOW_RUN.annotations}
+    assert job["spec"]["template"]["spec"]["containers"][1] == {"name": "flow"}
+
+
+def test_an_empty_restart_policy_is_none() -> None:
+    text = SPEC.replace("      containers:", "      restartPolicy:\n      containers:")
+    assert manifest(text)["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"name": date(2026, 1, 1)}, "job_spec: metadata.name: JSON has no date"),
+        ({"labels": {1: "x"}}, "job_spec: metadata.labels: a key is no string: write it in quotes"),
+        ({"uid": float("nan")}, "metadata.uid: JSON has no number nan"),
+        ({"uid": 10**30}, "metadata.uid: the number has too many digits"),
+        ({"uid": "\ud800"}, "metadata.uid: half of a surrogate pair is no text"),
+        ({"labels": {"a\nb": 1}}, r"'metadata.labels.a\nb' is no string"),
+        ({"name": 5}, "metadata.name is no string: write it in quotes"),
+    ],
+)
+def test_what_json_does_not_have_is_refused_when_the_dag_is_parsed(
+    value: dict[str, Any], message: str
+) -> None:
+    given = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": value,
+        "spec": {"template": {"spec": {"containers": [{"name": "flow"}]}}},
+    }
+    with pytest.raises(JobSpecError) as raised:
+        JobSpec.from_dict(given)
+    assert message in str(raised.value)
+
+
+# What the API server makes of them; tests/cluster/test_job_spec_oracle.py asks it.
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        *((word, word) for word in ("1:30", "190:20:30.15", "=", "<<", "yEs", "1e400", "0o19")),
+        *((word, word) for word in ("2026-01-01", "_1", "._5", "1.2.3", "0x1p4", "inf")),
+        *((word, True) for word in ("y", "Y", "on", "True")),
+        *((word, False) for word in ("n", "N", "off", "FALSE")),
+        *((word, None) for word in ("~", "null", "")),
+        *(("1e3", 1000), ("1.5E+3", 1500), ("5.", 5), ("1_000", 1000), (".5", 0.5), ("-0.0", 0)),
+        *(("0o12", 10), ("012", 10), ("089", 89), ("0XfF", 255), ("-0B101", -5)),
+        *(
+            (str(2**64 - 1), 2**64 - 1),
+            (str(-(2**63)), -(2**63)),
+            (str(2**64), 18446744073709552000),
+        ),
+    ],
+)
+def test_a_value_without_quotes_is_what_the_api_server_takes_it_for(
+    written: str, meant: object
+) -> None:
+    content = YamlFile(f"a: {written}", "x").content
+    assert (content["a"], type(content["a"])) == (meant, type(meant))
+
+
 @pytest.mark.parametrize(("containers", "limit"), [(1, 4096), (3, 4096), (4, 3072), (10, 1228)])
 def test_the_results_limit_is_what_the_kubelet_keeps(containers: int, limit: int) -> None:
     more = "".join(f"        - {{name: c{number}, image: i}}\n" for number in range(containers - 2))
@@ -200,8 +298,26 @@ def test_the_results_limit_is_what_the_kubelet_keeps(containers: int, limit: int
             "command must be a list",
         ),
         ("- name: flow-container", "- name: f\n          args: [1]", "args[0] is no string"),
-        ("backoffLimit: 0", "backoffLimit: .nan", "JSON has no number .nan"),
-        ("backoffLimit: 0", "backoffLimit: !!binary aGk=", "JSON has no binary"),
+        (
+            "backoffLimit: 0",
+            "backoffLimit: .nan",
+            "spec.yaml:10: spec.backoffLimit: JSON has no number nan",
+        ),
+        (
+            "backoffLimit: 0",
+            "backoffLimit: !!binary aGk=",
+            "JSON has no tag '!!binary': write the value without it",
+        ),
+        ("backoffLimit: 0", "backoffLimit: ! 1", "JSON has no tag '!': write the value without it"),
+        ("backoffLimit: 0", "completions: two", "spec.completions is no whole number"),
+        ("name: report", "name: 1e3", "metadata.name is no string: write it in quotes"),
+        ("name: report", 'name: "\\ud800"', "spec.yaml:4: metadata.name: half of a surrogate pair"),
+        ("name: report", "name: \x07", "spec.yaml:4 is no YAML: the character U+0007 stands in no"),
+        ("name: report", "{}: report", "spec.yaml:4 is no YAML: a key is no string but a list or"),
+        ('image: ""', "image: 1.10", "containers[0].image is no string: write it in quotes"),
+        ("name: MY_ENV", "name: y", "containers[0].env[0].name is no string: write it in quotes"),
+        ("kind: Job", "kind: {secret: value}", "spec.yaml:2: the job spec is a batch/v1/(dict)"),
+        ("team: data", "a[x]: 1", "spec.yaml:6: metadata.labels.a[x] is no string"),
         ("backoffLimit: 0", "backoffLimit: &a [*a]", "an alias stands within what it stands for"),
     ],
 )
