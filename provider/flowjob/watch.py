@@ -121,7 +121,7 @@ async def _watch_once(
             yield event
 
 
-_JOB_SPEC = ("backoffLimit", "managedBy", "parallelism")
+_JOB_SPEC = ("backoffLimit", "managedBy", "parallelism", "ttlSecondsAfterFinished")
 _METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp", "deletionTimestamp")
 
 
@@ -137,9 +137,11 @@ def _trimmed(item: KubernetesObject) -> KubernetesObject:
         kept["spec"] = {
             "restartPolicy": spec.get("restartPolicy"),
             "nodeName": spec.get("nodeName"),
-            "containers": [
-                {"name": container["name"], "resources": container.get("resources")}
-                for container in spec["containers"]
-            ],
+            "initContainers": _trimmed_containers(spec.get("initContainers") or []),
+            "containers": _trimmed_containers(spec["containers"]),
         }
     return kept
+
+
+def _trimmed_containers(containers: list[KubernetesObject]) -> list[KubernetesObject]:
+    return [{"name": each["name"], "resources": each.get("resources")} for each in containers]
