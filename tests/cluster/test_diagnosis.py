@@ -261,12 +261,11 @@ CASES = {
         job={"backoffLimit": 1},
         exit_code=4,
     ),
-    # It waits for its last restart when the time to start is over.
     "restarts of the container": Case(
         "Error",
         "ended with exit code 4 (Error)",
         "exit 4",
-        job={"backoffLimit": 3},
+        job={"backoffLimit": 2},
         pod={"restartPolicy": "OnFailure"},
         exit_code=4,
     ),
