@@ -92,9 +92,11 @@ def diagnose_failure(observation: Observation) -> Diagnosis:
     told = _one_line(failed.get("message") or reason)
     if reason == "DeadlineExceeded":
         return _job_deadline(observation)
-    if reason == "PodFailurePolicy":
-        return Diagnosis(reason, f"Job {name!r} failed by its podFailurePolicy: {told}")
     cause = _last_pod_cause(observation)
+    if reason == "PodFailurePolicy":
+        message = f"Job {name!r} failed by its podFailurePolicy: {told}"
+        where = cause or Diagnosis(reason, message)
+        return replace(where, reason=reason, message=message, remedy=None)
     if cause is None:
         return Diagnosis(reason, f"Job {name!r} failed: {told}")
     return replace(cause, message=cause.message + _further_failures(job))
@@ -119,7 +121,7 @@ def _further_failures(job: KubernetesObject) -> str:
     if indexes := status.get("failedIndexes"):
         return f"; the Job's failed indexes are {indexes}"
     if failed > 1 and spec.get("backoffLimit") and spec.get("parallelism", 1) == 1:
-        return f"; it was the last of {failed} attempts"
+        return f"; it was the last of {failed} failed attempts"
     return ""
 
 
@@ -137,7 +139,10 @@ def _job_deadline(observation: Observation) -> Diagnosis:
 
 
 def _last_pod_cause(observation: Observation) -> Diagnosis | None:
-    """Say why the pod failed that failed last, not counting those that ended for its sake."""
+    """Say why the pod failed that failed last.
+
+    Rather not one that was deleted: when an index fails, the Job ends the others' pods.
+    """
     causes = [
         ((cause.reason != "PodDeleted", _ended_at(pod)), cause)
         for pod in observation.pods.values()
@@ -168,7 +173,7 @@ def _pod_cause(pod: KubernetesObject) -> Diagnosis | None:
             )
         return cause
     if _is_deleted(pod):
-        return Diagnosis("PodDeleted", f"{_where(pod)} was deleted while its flow ran", **where)
+        return Diagnosis("PodDeleted", f"{_where(pod)} was deleted before its flow ended", **where)
     return None
 
 
@@ -331,13 +336,10 @@ def pod_warnings(pod: KubernetesObject) -> Iterator[tuple[str, str]]:
             f"{state['reason']}{_of_limit(pod, flow)}: what it left as its result is not taken",
         )
     for status in _all_statuses(pod):
-        last = _terminated(status, "lastState")
-        if status["name"] != flow and last is not None and last["exitCode"] != 0:
-            cause = _container_cause(pod, status["name"], last)
-            yield (
-                status["name"],
-                f"{cause.message[:1].upper()}{cause.message[1:]}" + _restarted(status),
-            )
+        name, last = status["name"], _terminated(status, "lastState")
+        if name != flow and last is not None and last["exitCode"] != 0:
+            told = _container_cause(pod, name, last).message
+            yield name, f"{told[:1].upper()}{told[1:]}{_restarted(status)}"
 
 
 def lost_pods(observation: Observation) -> str | None:
@@ -406,7 +408,7 @@ def _restarts(pod: KubernetesObject, name: str) -> int:
 
 
 def _restarted(status: KubernetesObject) -> str:
-    return f", and is restarted (restart {status['restartCount']} by now)"
+    return f"; restarts so far: {status['restartCount']}"
 
 
 def _terminated(status: KubernetesObject | None, which: str = "state") -> KubernetesObject | None:

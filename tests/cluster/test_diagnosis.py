@@ -186,9 +186,7 @@ CASES = {
         pod={"nodeName": "localhost"},
         container={"resources": {"requests": {"cpu": "1000"}}},
     ),
-    "init container": Case(
-        "Error", "container 'first' of pod", pod=init_container("exit 9"), exit_code=None
-    ),
+    "init container": Case("Error", "container 'first' of pod", pod=init_container("exit 9")),
     "init container that is out of memory": Case(
         "OOMKilled",
         "ran out of memory (its limit is 16Mi)",
@@ -256,7 +254,7 @@ CASES = {
     ),
     "retries of the Job": Case(
         "Error",
-        "ended with exit code 4 (Error); it was the last of 2 attempts",
+        "ended with exit code 4 (Error); it was the last of 2 failed attempts",
         "exit 4",
         job={"backoffLimit": 1},
         exit_code=4,

@@ -213,7 +213,7 @@ def test_a_sidecar_that_crashes_again_and_again_is_told_though_the_flow_succeeds
     observation, outcome = see_end(flow_runs, flow_runs.create(manifest))
     assert (outcome.status, outcome.exit_code) == ("succeeded", 0)
     assert warnings_of(observation).startswith("Container 'proxy' of pod 'test-")
-    assert "ended with exit code 5 (Error), and is restarted" in warnings_of(observation)
+    assert "ended with exit code 5 (Error); restarts so far: " in warnings_of(observation)
 
 
 # --- the API server -----------------------------------------------------------------------------

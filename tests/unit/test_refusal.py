@@ -31,3 +31,17 @@ def test_a_refused_value_is_told_by_its_field_and_not_repeated() -> None:
 def test_an_answer_of_something_else_is_told_too() -> None:
     assert explain({"code": 502, "message": "Bad gateway"}) == "refused: Bad gateway"
     assert explain({}) == "refused: no message"
+
+
+def test_a_missing_right_is_told_with_what_grants_it() -> None:
+    message = 'jobs.batch is forbidden: User "u" cannot create resource "jobs" in API group "batch"'
+    told = explain({"code": 403, "reason": "Forbidden", "message": message})
+    assert told == (
+        f"Forbidden: {message} (grant it to the user of the Airflow connection by an RBAC Role)"
+    )
+
+
+def test_a_webhook_that_tells_its_reason_in_lines_is_told_in_one() -> None:
+    message = 'admission webhook "x" denied the request:\n  no team label\n'
+    told = explain({"code": 403, "reason": "Forbidden", "message": message})
+    assert told == 'Forbidden: admission webhook "x" denied the request: no team label'
