@@ -5,9 +5,10 @@ Pure: no Airflow, no Kubernetes client, no clock.
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowjob.job_status import KubernetesObject, true_condition
 from flowjob.observation import (
@@ -23,6 +24,31 @@ _STARTING = {"ContainerCreating", "PodInitializing"}
 # What stays as it is, however long one waits: the spec itself is wrong.
 _CANNOT_HEAL = {"InvalidImageName", "RunContainerError", "StartError", "ContainerCannotRun"}
 _COULD_NOT_START = {"StartError", "ContainerCannotRun"}
+# Exit codes of a container that is told to end: SIGKILL and SIGTERM.
+_TOLD_TO_END = (137, 143)
+_INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+
+# By the words of Kubernetes, what is well known to help; the first that fits is told.
+_REMEDIES = (
+    (r"image .*: not found$", "check the image's name and tag"),
+    (
+        r"image .*(40[13] |authoriz|denied|forbidden)",
+        "name a Secret with the registry's credentials in the pod's imagePullSecrets",
+    ),
+    (r"untolerated taint", "add a toleration of the taint to the pod"),
+    (r"Insufficient ", "lower the pod's resources.requests, or add a node with more room"),
+    (r"exceeded quota", "wait until the namespace has room, or raise its ResourceQuota"),
+    (
+        r"violates PodSecurity",
+        "set the securityContext that is asked for, or have the namespace's policy changed",
+    ),
+    (r"serviceaccount .* not found", "create the service account"),
+    (r"Pod was active on the node longer", "raise the pod's activeDeadlineSeconds"),
+)
+_RUN_AGAIN = (
+    "give the task retries, or the Job a podFailurePolicy that ignores the condition "
+    "DisruptionTarget"
+)
 
 
 @dataclass(frozen=True)
@@ -62,21 +88,42 @@ def diagnose_failure(observation: Observation) -> Diagnosis:
     name = job["metadata"]["name"]
     failed = true_condition(job, "Failed") or true_condition(job, "FailureTarget")
     if failed is None:
-        return Diagnosis(
-            "JobDeleted",
-            f"Job {name!r} was deleted before its flow ended",
-            "by somebody, or by its ttlSecondsAfterFinished",
-        )
+        return _job_deleted(observation)
     reason = failed.get("reason") or "Failed"
-    told = failed.get("message") or reason
+    told = _one_line(failed.get("message") or reason)
     if reason == "DeadlineExceeded":
         return _job_deadline(observation)
-    if reason == "PodFailurePolicy":
-        return Diagnosis(reason, f"Job {name!r} failed by its podFailurePolicy: {told}")
     cause = _last_pod_cause(observation)
+    if reason == "PodFailurePolicy":
+        message = f"Job {name!r} failed by its podFailurePolicy: {told}"
+        where = cause or Diagnosis(reason, message)
+        return replace(where, reason=reason, message=message, remedy=None)
     if cause is None:
         return Diagnosis(reason, f"Job {name!r} failed: {told}")
-    return cause
+    return replace(cause, message=cause.message + _further_failures(job))
+
+
+def _job_deleted(observation: Observation) -> Diagnosis:
+    metadata, spec = observation.job["metadata"], observation.job.get("spec")
+    seconds = (spec or {}).get("ttlSecondsAfterFinished")
+    remedy = "by somebody, or by its ttlSecondsAfterFinished"
+    if seconds is not None:
+        remedy += f": {seconds} s may be too short to see how a Job ended"
+    elif spec:
+        remedy = "by somebody: it has no ttlSecondsAfterFinished"
+    message = f"Job {metadata['name']!r} was deleted before it was seen to end"
+    return Diagnosis("JobDeleted", message, remedy)
+
+
+def _further_failures(job: KubernetesObject) -> str:
+    """Say that the cause was not the only one: of attempts, or of indexes."""
+    status, spec = job.get("status") or {}, job.get("spec") or {}
+    failed = status.get("failed") or 0
+    if indexes := status.get("failedIndexes"):
+        return f"; the Job's failed indexes are {indexes}"
+    if failed > 1 and spec.get("backoffLimit") and spec.get("parallelism", 1) == 1:
+        return f"; it was the last of {failed} failed attempts"
+    return ""
 
 
 def diagnose_flow(pod: KubernetesObject) -> Diagnosis:
@@ -98,9 +145,12 @@ def _job_deadline(observation: Observation) -> Diagnosis:
 
 
 def _last_pod_cause(observation: Observation) -> Diagnosis | None:
-    """Say why the pod failed that failed last."""
+    """Say why the pod failed that failed last.
+
+    Rather not one that was deleted: when an index fails, the Job ends the others' pods.
+    """
     causes = [
-        (_ended_at(pod), cause)
+        ((cause.reason != "PodDeleted", _ended_at(pod)), cause)
         for pod in observation.pods.values()
         if (cause := _pod_cause(pod)) is not None
     ]
@@ -111,61 +161,61 @@ def _last_pod_cause(observation: Observation) -> Diagnosis | None:
 
 def _pod_cause(pod: KubernetesObject) -> Diagnosis | None:
     status = pod.get("status") or {}
-    name = pod["metadata"]["name"]
-    where = {"pod": name, "node": pod["spec"].get("nodeName")}
-    on_node = f"pod {name!r} on node {where['node']!r}" if where["node"] else f"pod {name!r}"
+    where = {"pod": pod["metadata"]["name"], "node": pod["spec"].get("nodeName")}
     if reason := status.get("reason"):
         # Evicted, the pod's own deadline, or the kubelet refused it before any container was.
-        return Diagnosis(reason, f"{on_node} failed: {status.get('message') or reason}", **where)
+        told = _one_line(status.get("message") or reason)
+        return Diagnosis(reason, f"{_where(pod)} failed: {told}", _remedy(told), **where)
     disruption = true_condition(pod, "DisruptionTarget")
     if disruption is not None:
         reason = disruption.get("reason") or "DisruptionTarget"
-        told = disruption.get("message") or reason
-        return Diagnosis(reason, f"{on_node} was taken away: {told}", **where)
+        told = _one_line(disruption.get("message") or reason)
+        return Diagnosis(reason, f"{_where(pod)} was taken away: {told}", _RUN_AGAIN, **where)
     for container, state in _failed_containers(pod):
-        return _container_cause(pod, container, state)
-    if "deletionTimestamp" in pod["metadata"]:
-        return Diagnosis("PodDeleted", f"{on_node} was deleted while its flow ran", **where)
+        cause = _container_cause(pod, container, state)
+        if container != _flow_name(pod) and terminated_state(pod) is not None:
+            cause = replace(
+                cause, message=f"{cause.message}; the flow's own container did not fail"
+            )
+        return cause
+    if _is_deleted(pod):
+        return Diagnosis("PodDeleted", f"{_where(pod)} was deleted before its flow ended", **where)
     return None
 
 
 def _failed_containers(pod: KubernetesObject) -> Iterator[tuple[str, KubernetesObject]]:
     """Yield the containers that failed: those before the flow's, the flow's, then the others."""
-    flow = pod["spec"]["containers"][0]["name"]
-    statuses = [*container_statuses(pod, init=True), *container_statuses(pod)]
-    ranked = sorted(statuses, key=lambda status: status["name"] != flow)
-    for status in ranked:
+    flow = _flow_name(pod)
+    for status in sorted(_all_statuses(pod), key=lambda status: status["name"] != flow):
         state = _terminated(status)
         if state is not None and state["exitCode"] != 0:
             yield status["name"], state
 
 
 def _container_cause(pod: KubernetesObject, name: str, state: KubernetesObject) -> Diagnosis:
-    pod_name, node = pod["metadata"]["name"], pod["spec"].get("nodeName")
-    is_flow = name == pod["spec"]["containers"][0]["name"]
-    where = f"container {name!r} of pod {pod_name!r}"
+    where = f"container {name!r} of {_where(pod)}"
     reason, code = state.get("reason") or "Error", state["exitCode"]
-    told = f": {state['message'].strip()}" if state.get("message") else ""
+    told = f": {_one_line(state['message'])}" if state.get("message") else ""
     remedy = None
-    if "deletionTimestamp" in pod["metadata"] and code in (137, 143):
-        reason, message = "PodDeleted", f"{where} ended because its pod was deleted"
-    elif reason == "OOMKilled":
-        limit = _memory_limit(pod, name)
-        message = f"{where} ran out of memory" + (f" (its limit is {limit})" if limit else "")
+    if reason == "OOMKilled":
+        message = f"{where} ran out of memory{_of_limit(pod, name)}"
         remedy = "raise its resources.limits.memory"
     elif reason in _COULD_NOT_START:
         message = f"{where} could not start{told}"
         remedy = "check its command and image"
+    elif _is_deleted(pod) and code in _TOLD_TO_END and not _restarts(pod, name):
+        reason, message = "PodDeleted", f"{where} ended because its pod was deleted"
     else:
         message = f"{where} ended with exit code {code} ({_signal(code) or reason}){told}"
-    if not is_flow:
-        message += "; the flow's own container did not fail"
+        if _is_deleted(pod) and pod["spec"].get("restartPolicy") == "Never":
+            # Else the Job itself deletes it at its limit of restarts.
+            message += ", and its pod was deleted"
     return Diagnosis(
         reason,
         message,
         remedy,
-        pod=pod_name,
-        node=node,
+        pod=pod["metadata"]["name"],
+        node=pod["spec"].get("nodeName"),
         container=name,
         can_heal=reason not in _CANNOT_HEAL,
     )
@@ -181,11 +231,16 @@ def has_started(observation: Observation) -> bool:
     """
     counts = observation.job.get("status") or {}
     return bool(counts.get("ready") or counts.get("succeeded")) or any(
-        _terminated(status) is not None or "running" in (status.get("state") or {})
-        for pod in observation.pods.values()
-        if (status := flow_container_status(pod)) is not None
-        and (_terminated(status) or {}).get("reason") not in _COULD_NOT_START
+        _runs_or_ran(flow_container_status(pod) or {}) for pod in observation.pods.values()
     )
+
+
+def _runs_or_ran(status: KubernetesObject) -> bool:
+    if "running" in (status.get("state") or {}):
+        return True
+    # One that ended and is to be restarted waits, and its end is the one before.
+    ends = (_terminated(status), _terminated(status, "lastState"))
+    return any(end is not None and end.get("reason") not in _COULD_NOT_START for end in ends)
 
 
 def is_suspended(observation: Observation) -> bool:
@@ -215,27 +270,33 @@ def _not_scheduled(pod: KubernetesObject) -> Diagnosis | None:
     for condition in conditions:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             reason = condition.get("reason") or "Unschedulable"
-            name = pod["metadata"]["name"]
-            told = condition.get("message") or reason
-            return Diagnosis(reason, f"pod {name!r} is not scheduled: {told}", pod=name)
+            told = _one_line(condition.get("message") or reason)
+            message = f"{_where(pod)} is not scheduled: {told}"
+            return Diagnosis(reason, message, _remedy(told), pod=pod["metadata"]["name"])
     return None
 
 
 def _waits(pod: KubernetesObject) -> Diagnosis | None:
-    name, node = pod["metadata"]["name"], pod["spec"].get("nodeName")
-    for status in [*container_statuses(pod, init=True), *container_statuses(pod)]:
+    for status in _all_statuses(pod):
         waiting = (status.get("state") or {}).get("waiting") or {}
         reason = waiting.get("reason") or ""
-        if reason and reason not in _STARTING:
-            told = waiting.get("message") or reason
-            return Diagnosis(
-                reason,
-                f"container {status['name']!r} of pod {name!r} cannot start: {told}",
-                pod=name,
-                node=node,
-                container=status["name"],
-                can_heal=reason not in _CANNOT_HEAL,
-            )
+        if not reason or reason in _STARTING:
+            continue
+        name = status["name"]
+        last = _terminated(status, "lastState")
+        if reason == "CrashLoopBackOff" and last is not None:
+            cause = _container_cause(pod, name, last)
+            return replace(cause, reason=reason, message=f"{cause.message}{_restarted(status)}")
+        told = _one_line(waiting.get("message") or reason)
+        return Diagnosis(
+            reason,
+            f"container {name!r} of {_pod_name(pod)} cannot start: {told}",
+            _remedy(told),
+            pod=pod["metadata"]["name"],
+            node=pod["spec"].get("nodeName"),
+            container=name,
+            can_heal=reason not in _CANNOT_HEAL,
+        )
     return None
 
 
@@ -259,15 +320,105 @@ def _last_warning(events: Sequence[KubernetesObject]) -> Diagnosis | None:
     about = last.get("involvedObject") or {}
     kind, name = about.get("kind") or "Job", about.get("name") or ""
     reason = last.get("reason") or "Warning"
-    told = (last.get("message") or reason).strip()
-    return Diagnosis(reason, f"{kind} {name!r}: {told}", pod=name if kind == "Pod" else None)
+    told = _one_line(last.get("message") or reason)
+    pod = name if kind == "Pod" else None
+    return Diagnosis(reason, f"{kind} {name!r}: {told}", _remedy(told), pod=pod)
+
+
+# --- what went wrong although the flow run goes on, or succeeded --------------------------------
+
+
+def pod_warnings(pod: KubernetesObject) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a pod whose flow runs or succeeded: container and sentence.
+
+    :param pod: a pod of a flow run that did not fail, or not yet.
+    """
+    state = terminated_state(pod)
+    flow = _flow_name(pod)
+    if state is not None and state["exitCode"] == 0 and not is_whole(state):
+        yield (
+            flow,
+            f"Container {flow!r} of {_where(pod)} ended with exit code 0, but the reason "
+            f"{state['reason']}{_of_limit(pod, flow)}: what it left as its result is not taken",
+        )
+    for status in _all_statuses(pod):
+        name, last = status["name"], _terminated(status, "lastState")
+        if name != flow and last is not None and last["exitCode"] != 0:
+            told = _container_cause(pod, name, last).message
+            yield name, f"{told[:1].upper()}{told[1:]}{_restarted(status)}"
+
+
+def lost_pods(observation: Observation) -> str | None:
+    """Say of a flow run that succeeded that nothing more is known of it, where that is so.
+
+    :param observation: of a Job that is Complete, after its pods were read once more.
+    """
+    if any((terminated_state(pod) or {}).get("exitCode") == 0 for pod in observation.pods.values()):
+        return None
+    name = observation.job["metadata"]["name"]
+    return (
+        f"The Job {name} is Complete, but its pods are gone, or may not be read: "
+        "the flow's log, exit code and result are gone with them"
+    )
+
+
+def is_whole(state: KubernetesObject) -> bool:
+    """Tell whether a container that ended with exit code 0 ended well altogether.
+
+    One of whose processes was killed for want of memory may have left half a result.
+
+    :param state: the container's terminated state.
+    """
+    return bool(state.get("reason", "Completed") == "Completed")
 
 
 # --- what both need -----------------------------------------------------------------------------
 
 
-def _terminated(status: KubernetesObject | None) -> KubernetesObject | None:
-    state: KubernetesObject | None = ((status or {}).get("state") or {}).get("terminated")
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _remedy(told: str) -> str | None:
+    return next((remedy for words, remedy in _REMEDIES if re.search(words, told)), None)
+
+
+def _pod_name(pod: KubernetesObject) -> str:
+    """Name a pod and, in an Indexed Job, its index."""
+    metadata = pod["metadata"]
+    index = (metadata.get("labels") or {}).get(_INDEX_LABEL)
+    return f"pod {metadata['name']!r}" + (f" (index {index})" if index is not None else "")
+
+
+def _where(pod: KubernetesObject) -> str:
+    """Name a pod and its node."""
+    node = pod["spec"].get("nodeName")
+    return _pod_name(pod) + (f" on node {node!r}" if node else "")
+
+
+def _flow_name(pod: KubernetesObject) -> str:
+    name: str = pod["spec"]["containers"][0]["name"]
+    return name
+
+
+def _is_deleted(pod: KubernetesObject) -> bool:
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def _all_statuses(pod: KubernetesObject) -> list[KubernetesObject]:
+    return [*container_statuses(pod, init=True), *container_statuses(pod)]
+
+
+def _restarts(pod: KubernetesObject, name: str) -> int:
+    return sum(s.get("restartCount", 0) for s in _all_statuses(pod) if s["name"] == name)
+
+
+def _restarted(status: KubernetesObject) -> str:
+    return f"; restarts so far: {status['restartCount']}"
+
+
+def _terminated(status: KubernetesObject | None, which: str = "state") -> KubernetesObject | None:
+    state: KubernetesObject | None = ((status or {}).get(which) or {}).get("terminated")
     return state
 
 
@@ -280,14 +431,13 @@ def _ended_at(pod: KubernetesObject) -> str:
     return max([*ends, str(pod["metadata"].get("creationTimestamp") or "")])
 
 
-def _memory_limit(pod: KubernetesObject, name: str) -> str | None:
-    for container in pod["spec"]["containers"]:
-        if container["name"] == name:
-            limit: str | None = ((container.get("resources") or {}).get("limits") or {}).get(
-                "memory"
-            )
-            return limit
-    return None
+def _of_limit(pod: KubernetesObject, name: str) -> str:
+    spec = pod["spec"]
+    for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
+        limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
+        if container["name"] == name and limit:
+            return f" (its limit is {limit})"
+    return ""
 
 
 def _signal(code: int) -> str | None:

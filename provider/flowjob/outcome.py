@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from flowjob.diagnosis import Diagnosis, diagnose_failure, diagnose_flow
+from flowjob.diagnosis import Diagnosis, diagnose_failure, diagnose_flow, is_whole
 from flowjob.exceptions import ResultError
 from flowjob.flows.runner import RESULT_ERROR
 from flowjob.job_status import KubernetesObject, true_condition
@@ -35,7 +35,8 @@ class Outcome:
     :param exit_code: exit code of the flow container, None where no pod told one.
     :param started_at: when the flow container started (RFC 3339).
     :param finished_at: when it ended (RFC 3339).
-    :param termination_message: what it left there, the flow's result on success.
+    :param termination_message: what it left there as the flow's result; empty where that does not
+        count.
     :param job_is_active: whether the Job goes on although the flow run is over: it is to be
         deleted.
     """
@@ -66,11 +67,12 @@ def outcome_of(observation: Observation) -> Outcome:
     """
     job = observation.job
     succeeded = true_condition(job, "Complete") is not None
-    pod = _deciding_pod(observation, succeeded)
+    cause = None if succeeded else diagnose_failure(observation)
+    pod = _deciding_pod(observation, cause)
     facts = _facts((terminated_state(pod) if pod else None) or {})
-    if succeeded:
+    if cause is None:
         return Outcome(SUCCEEDED, **facts)
-    return Outcome(FAILED, **_told(diagnose_failure(observation)), **facts)
+    return Outcome(FAILED, **_told(cause), **facts)
 
 
 def outcome_of_flow(observation: Observation) -> Outcome | None:
@@ -118,7 +120,7 @@ def _facts(state: KubernetesObject) -> dict[str, Any]:
         "exit_code": state.get("exitCode"),
         "started_at": state.get("startedAt"),
         "finished_at": state.get("finishedAt"),
-        "termination_message": state.get("message") or "",
+        "termination_message": (state.get("message") or "") if is_whole(state) else "",
     }
 
 
@@ -127,14 +129,19 @@ def _told(cause: Diagnosis) -> dict[str, Any]:
     return {**facts, "message": str(cause)}
 
 
-def _deciding_pod(observation: Observation, succeeded: bool) -> KubernetesObject | None:
-    """Choose the pod whose flow container ended last, in the way in which the Job ended."""
+def _deciding_pod(observation: Observation, cause: Diagnosis | None) -> KubernetesObject | None:
+    """Choose the pod of the cause, else the one that ended last in the way the Job did."""
+
+    def rank(pod: KubernetesObject) -> tuple[bool, str]:
+        is_cause = cause is not None and pod["metadata"]["name"] == cause.pod
+        return is_cause, (terminated_state(pod) or {}).get("finishedAt") or ""
+
     ended = [
-        (state["finishedAt"] or "", pod)
+        pod
         for pod in observation.pods.values()
-        if (state := terminated_state(pod)) and (state["exitCode"] == 0) == succeeded
+        if (state := terminated_state(pod)) and (state["exitCode"] == 0) == (cause is None)
     ]
-    return max(ended, key=lambda entry: entry[0], default=(None, None))[1]
+    return max(ended, key=rank, default=None)
 
 
 def parse_result(outcome: Outcome, limit: int) -> Any:

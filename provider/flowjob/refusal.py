@@ -10,6 +10,11 @@ from typing import Any
 
 # How the strict decoder of the API server names fields that it does not know.
 _STRICT_FIELD = re.compile(r'(?:unknown|duplicate) field "([^"]+)"')
+# By the words of the API server, what is well known to help.
+_REMEDIES = (
+    (r'cannot \w+ resource "', "grant it to the user of the Airflow connection by an RBAC Role"),
+    (r'namespaces "[^"]*" not found', "create the namespace, or name another one"),
+)
 
 
 def explain(status: dict[str, Any]) -> str:
@@ -24,7 +29,9 @@ def explain(status: dict[str, Any]) -> str:
     causes = (status.get("details") or {}).get("causes") or []
     if status.get("code") == 422 and causes:
         return f"{reason}: " + "; ".join(_explain_cause(cause) for cause in causes)
-    return f"{reason}: {status.get('message') or 'no message'}"
+    told = " ".join((status.get("message") or "no message").split())
+    remedy = next((f" ({remedy})" for words, remedy in _REMEDIES if re.search(words, told)), "")
+    return f"{reason}: {told}{remedy}"
 
 
 def refused_fields(status: dict[str, Any]) -> list[str]:

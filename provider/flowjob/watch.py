@@ -121,7 +121,7 @@ async def _watch_once(
             yield event
 
 
-_JOB_SPEC = ("backoffLimit", "managedBy", "parallelism")
+_JOB_SPEC = ("backoffLimit", "managedBy", "parallelism", "ttlSecondsAfterFinished")
 _METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp", "deletionTimestamp")
 
 
@@ -137,13 +137,12 @@ def _trimmed(item: KubernetesObject) -> KubernetesObject:
         kept["spec"] = {
             "restartPolicy": spec.get("restartPolicy"),
             "nodeName": spec.get("nodeName"),
-            "initContainers": [
-                {"name": container["name"], "restartPolicy": container.get("restartPolicy")}
-                for container in spec.get("initContainers") or []
-            ],
-            "containers": [
-                {"name": container["name"], "resources": container.get("resources")}
-                for container in spec["containers"]
-            ],
+            "initContainers": _trimmed_containers(spec.get("initContainers") or []),
+            "containers": _trimmed_containers(spec["containers"]),
         }
     return kept
+
+
+def _trimmed_containers(containers: list[KubernetesObject]) -> list[KubernetesObject]:
+    kept = ("name", "resources", "restartPolicy")
+    return [{name: each[name] for name in kept if name in each} for each in containers]

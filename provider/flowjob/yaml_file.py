@@ -53,7 +53,8 @@ class YamlFile:
             mark = error.problem_mark or error.context_mark
             at = f":{mark.line + 1}" if mark else ""
             problem = printable(error.problem or error.context or "")
-            raise JobSpecError(f"the job spec {source}{at} is no YAML: {problem}") from None
+            hint = _hint(text.splitlines()[mark.line : mark.line + 1] if mark else [])
+            raise JobSpecError(f"the job spec {source}{at} is no YAML: {problem}{hint}") from None
         except RecursionError:
             raise JobSpecError(f"the job spec {source} is no YAML: it is nested too deep") from None
         except (yaml.YAMLError, ValueError) as error:
@@ -134,6 +135,12 @@ class _Loader(yaml.SafeLoader):
 
 for _type in ("int", "float", "bool", "null"):
     _Loader.add_constructor(f"{_TAG}{_type}", _Loader.construct_plain)
+
+
+def _hint(lines: list[str]) -> str:
+    if any("{{" in line or "{%" in line for line in lines):
+        return " (it is Jinja, and a job spec is not templated: use the operator's arguments)"
+    return ""
 
 
 def _error(mark: yaml.Mark, problem: str) -> yaml.MarkedYAMLError:

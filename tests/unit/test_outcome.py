@@ -65,7 +65,7 @@ def test_a_job_that_vanished_did_not_succeed() -> None:
     assert has_ended(observation)
     outcome = outcome_of(observation)
     assert (outcome.status, outcome.reason) == ("failed", "JobDeleted")
-    assert (outcome.message or "").startswith("Job 'sales-1' was deleted before its flow ended")
+    assert (outcome.message or "").startswith("Job 'sales-1' was deleted before it was seen to end")
 
 
 def test_a_job_that_completed_and_was_then_collected_succeeded() -> None:

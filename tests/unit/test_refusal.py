@@ -39,3 +39,17 @@ def test_the_fields_are_known_for_which_a_job_was_refused() -> None:
     message = 'strict decoding error: unknown field "spec.a", unknown field "spec.b[0].c"'
     assert refused_fields({"message": message}) == ["spec.a", "spec.b[0].c"]
     assert refused_fields({}) == []
+
+
+def test_a_missing_right_is_told_with_what_grants_it() -> None:
+    message = 'jobs.batch is forbidden: User "u" cannot create resource "jobs" in API group "batch"'
+    told = explain({"code": 403, "reason": "Forbidden", "message": message})
+    assert told == (
+        f"Forbidden: {message} (grant it to the user of the Airflow connection by an RBAC Role)"
+    )
+
+
+def test_a_webhook_that_tells_its_reason_in_lines_is_told_in_one() -> None:
+    message = 'admission webhook "x" denied the request:\n  no team label\n'
+    told = explain({"code": 403, "reason": "Forbidden", "message": message})
+    assert told == 'Forbidden: admission webhook "x" denied the request: no team label'
