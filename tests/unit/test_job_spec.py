@@ -286,7 +286,7 @@ def test_the_results_limit_is_what_the_kubelet_keeps(containers: int, limit: int
         ),
         ("  name: report", "\tname: report", "spec.yaml:4"),
         ("labels:", "labels: 1\n  x:", "spec.yaml:6: metadata.labels"),
-        ("value: foo", "value: {{ foo }}", "spec.yaml:18 is no YAML"),
+        ("value: foo", "value: {{ foo }}", "spec.yaml:19 is no YAML"),
         ("value: foo", "value: {{ foo }}", "(it is Jinja, and a job spec is not templated"),
         ("backoffLimit: 0", "{% if x %}", "(it is Jinja, and a job spec is not templated"),
         ("kind: Job", "kind: Pod", "put its spec below spec.template of a Job"),
