@@ -18,7 +18,7 @@ from hypothesis.strategies import SearchStrategy
 
 from flowjob.exceptions import JobSpecError
 from flowjob.job_spec import FlowContainer, JobSpec
-from flowjob.yaml_file import YamlFile
+from flowjob.yaml_file import YamlFile, to_yaml
 from tests.cluster.differences import unexpected_differences
 from tests.unit.odd_specs import SPECS, mutated_dicts, mutated_texts, odd_scalars
 from tests.unit.test_flow_run import FLOW_RUN
@@ -169,6 +169,17 @@ def test_any_text_is_refused_or_is_a_job(tmp_path: Path) -> None:
     # Texts of YAML's own characters nest and name in ways that random ones never do.
     texts = st.text(max_size=200) | st.text("ab:-?[]{}&*!|>'\"%#<,\n\t ~=1.", max_size=200)
     run(texts | odd_scalars(), 500, outcome_of_text)
+
+
+def test_what_is_written_as_yaml_is_read_as_the_same() -> None:
+    def outcome(text: str) -> str:
+        manifest = {"a": [text], text: "b"}
+        assert YamlFile(to_yaml(manifest), "x").content == manifest
+        return ACCEPTED
+
+    # A lone surrogate is no text.
+    texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=100)
+    run(texts | odd_scalars() | st.sampled_from(SPECS), 500, outcome)
 
 
 @pytest.mark.parametrize(
