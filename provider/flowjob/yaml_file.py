@@ -19,6 +19,9 @@ from flowjob.yaml_scalars import read_plain
 _LARGEST_FILE = 2**20
 # Fields and values that a file may have with its aliases expanded: a small file can have billions.
 _MOST_NODES = 100_000
+# Fields and values that may stand in it: reading takes a second or so for these, and a Job has less
+# than a hundred.
+_MOST_WRITTEN = 10_000
 _TAG = "tag:yaml.org,2002:"
 _STRING, _MERGE, _NULL = f"{_TAG}str", f"{_TAG}merge", f"{_TAG}null"
 # The tags that the API server reads as we do, whatever they stand at.
@@ -128,9 +131,16 @@ _Dumper.add_representer(str, _represent_text)
 class _Loader(_Types, yaml.SafeLoader):
     """Read YAML as the API server does: its scalars are read there, and a key stands once."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._written = 0
+
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Refuse tags that the API server and this reader may understand differently."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
+        self._written += 1
+        if self._written > _MOST_WRITTEN:
+            raise _error(event.start_mark, f"it has more than {_MOST_WRITTEN} values")
         tag = getattr(event, "tag", None)
         if tag is not None and tag not in _WRITTEN_TAGS:
             shown = printable(tag.replace(_TAG, "!!"))
