@@ -36,6 +36,8 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [
             {"integration-name": "FlowJob", "python-modules": ["flowjob.hooks.prefect"]},
         ],
+        # `airflow flow-job`, in Airflow 3.2 and later.
+        "cli": ["flowjob.airflow_commands.get_commands"],
         "connection-types": [
             {
                 "connection-type": "prefect",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Self
 
 from flowjob import __version__
 from flowjob.airflow_thread import in_thread
-from flowjob.exceptions import ClusterError, JobRefusedError
+from flowjob.exceptions import ClusterError, FlowJobError, JobRefusedError
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, task_instance_of
 from flowjob.job_status import KubernetesObject, is_being_deleted
 from flowjob.refusal import explain, refused_fields
@@ -164,16 +164,8 @@ class Cluster:
             try:
                 return await self.request("POST", path, {"fieldValidation": "Strict"}, manifest)
             except ApiError as error:
-                if error.code in _REFUSED:
-                    raise JobRefusedError(
-                        f"the API server refused the Job {metadata['name']!r} in namespace "
-                        f"{metadata['namespace']!r}: {explain(error.status)}",
-                        refused_fields(error.status),
-                    ) from None
                 if error.code != 409:
-                    raise ClusterError(
-                        f"cannot create the Job {metadata['name']!r}: {error}"
-                    ) from None
+                    raise _refusal(metadata, error) from None
             job = await self.find_job(metadata["namespace"], metadata["name"])
             if job is not None:
                 _check_owner(job, manifest["metadata"]["labels"][FLOW_RUN_ID_LABEL])
@@ -181,6 +173,20 @@ class Cluster:
             # It went just now, so its name is free.
             await asyncio.sleep(delay)
         raise AssertionError("delays never end")
+
+    async def check_job(self, manifest: KubernetesObject) -> None:
+        """Ask the API server whether it would create the Job; it does not.
+
+        :param manifest: the Job with its name and namespace.
+        :raises JobRefusedError: it would refuse it.
+        :raises ClusterError: the API server gave no usable answer.
+        """
+        metadata = manifest["metadata"]
+        query = {"fieldValidation": "Strict", "dryRun": "All"}
+        try:
+            await self.request("POST", jobs_path(metadata["namespace"]), query, manifest)
+        except ApiError as error:
+            raise _refusal(metadata, error) from None
 
     async def find_job(self, namespace: str, name: str) -> KubernetesObject | None:
         """Read a Job, None where there is none of that name."""
@@ -397,6 +403,16 @@ def is_transient(error: Exception) -> bool:
 def describe(error: BaseException) -> str:
     """Name an error that may have no text of its own."""
     return str(error) or type(error).__name__
+
+
+def _refusal(metadata: KubernetesObject, error: ApiError) -> FlowJobError:
+    if error.code not in _REFUSED:
+        return ClusterError(f"cannot create the Job {metadata['name']!r}: {error}")
+    return JobRefusedError(
+        f"the API server refused the Job {metadata['name']!r} in namespace "
+        f"{metadata['namespace']!r}: {explain(error.status)}",
+        refused_fields(error.status),
+    )
 
 
 def _check_owner(job: KubernetesObject, flow_run_id: str) -> None:

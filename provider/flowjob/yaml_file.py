@@ -19,6 +19,9 @@ from flowjob.yaml_scalars import read_plain
 _LARGEST_FILE = 2**20
 # Fields and values that a file may have with its aliases expanded: a small file can have billions.
 _MOST_NODES = 100_000
+# Fields and values that may stand in it: reading takes a second or so for these, and a Job has less
+# than a hundred.
+_MOST_WRITTEN = 10_000
 _TAG = "tag:yaml.org,2002:"
 _STRING, _MERGE, _NULL = f"{_TAG}str", f"{_TAG}merge", f"{_TAG}null"
 # The tags that the API server reads as we do, whatever they stand at.
@@ -86,12 +89,59 @@ class YamlFile:
         return f"{self._source}:{line + 1}"
 
 
-class _Loader(yaml.SafeLoader):
+def to_yaml(manifest: dict[str, Any]) -> str:
+    """Write a manifest as YAML that the API server reads as the same."""
+    text: str = yaml.dump(
+        manifest, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
+    )
+    return text
+
+
+class _Types:
+    """Tells the type of a value that is written without quotes, as the API server does."""
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        """Tell it (PyYAML calls this, of a reader and of a writer)."""
+        if kind is not yaml.ScalarNode or not implicit[0]:
+            tag: str = super().resolve(kind, value, implicit)  # type: ignore[misc]
+            return tag
+        if value == "<<":
+            return _MERGE
+        found = read_plain(value)
+        return _NULL if found is None else f"{_TAG}{type(found).__name__}"
+
+
+class _Dumper(_Types, yaml.SafeDumper):
+    """Write YAML for the API server: with quotes around what it takes for no text."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write what stands in two places twice."""
+        return True
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """Write text of several lines as such, and characters that are not seen by their codes."""
+    if not text.replace("\n", "").isprintable():
+        return dumper.represent_scalar(_STRING, text, style='"')
+    return dumper.represent_scalar(_STRING, text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+class _Loader(_Types, yaml.SafeLoader):
     """Read YAML as the API server does: its scalars are read there, and a key stands once."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._written = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Refuse tags that the API server and this reader may understand differently."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
+        self._written += 1
+        if self._written > _MOST_WRITTEN:
+            raise _error(event.start_mark, f"it has more than {_MOST_WRITTEN} values")
         tag = getattr(event, "tag", None)
         if tag is not None and tag not in _WRITTEN_TAGS:
             shown = printable(tag.replace(_TAG, "!!"))
@@ -117,16 +167,6 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(key.value)
         return node
-
-    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
-        """Tell the type of a value that is written without quotes."""
-        if kind is not yaml.ScalarNode or not implicit[0]:
-            tag: str = super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
-            return tag
-        if value == "<<":
-            return _MERGE
-        found = read_plain(value)
-        return _NULL if found is None else f"{_TAG}{type(found).__name__}"
 
     def construct_plain(self, node: yaml.ScalarNode) -> Any:
         """Make what ``resolve`` told the type of."""

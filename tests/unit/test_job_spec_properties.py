@@ -18,7 +18,7 @@ from hypothesis.strategies import SearchStrategy
 
 from flowjob.exceptions import JobSpecError
 from flowjob.job_spec import FlowContainer, JobSpec
-from flowjob.yaml_file import YamlFile
+from flowjob.yaml_file import YamlFile, to_yaml
 from tests.cluster.differences import unexpected_differences
 from tests.unit.odd_specs import SPECS, mutated_dicts, mutated_texts, odd_scalars
 from tests.unit.test_flow_run import FLOW_RUN
@@ -28,7 +28,7 @@ CONTAINER = FlowContainer(
 )
 ACCEPTED, REFUSED = "accepted", "refused"
 # Seconds that one spec may take on a busy machine; most take a hundredth.
-LONGEST = 5
+LONGEST = 10
 
 
 class HangError(BaseException):
@@ -171,6 +171,17 @@ def test_any_text_is_refused_or_is_a_job(tmp_path: Path) -> None:
     run(texts | odd_scalars(), 500, outcome_of_text)
 
 
+def test_what_is_written_as_yaml_is_read_as_the_same() -> None:
+    def outcome(text: str) -> str:
+        manifest = {"a": [text], text: "b"}
+        assert YamlFile(to_yaml(manifest), "x").content == manifest
+        return ACCEPTED
+
+    # A lone surrogate is no text.
+    texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=100)
+    run(texts | odd_scalars() | st.sampled_from(SPECS), 500, outcome)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -185,6 +196,9 @@ def test_any_text_is_refused_or_is_a_job(tmp_path: Path) -> None:
         "a: &a [" + "*a, " * 20_000 + "]",
         "x: " + "9" * 5000,
         "x: 0x" + "f" * 100_000,
+        "x: [" + "1, " * 300_000 + "]",
+        "\n".join(f"k{n}: v" for n in range(80_000)),
+        "a: '" + "x " * 400_000 + "'",
         "\n".join(f"k{n}: &k{n} {{<<: [*k{n - 1}, *k{n - 1}]}}" for n in range(1, 40)),
         "k0: &k0 {a: b}\n"
         + "\n".join(f"k{n}: &k{n} {{<<: [*k{n - 1}, *k{n - 1}]}}" for n in range(1, 40)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
@@ -51,6 +51,8 @@ WaitFor = Literal["job", "flow"]
 _JOB_NAME, _NAMESPACE, _LOG_POSITIONS = "job_name", "namespace", "log_positions"
 # Airflow resumes a task so when its trigger failed or timed out.
 _TRIGGER_FAILED, _TRIGGER_TIMEOUT = "__fail__", "Trigger timeout"
+# What stands for a secret where a Job is shown.
+MASK = "***"
 # A Job that Kubernetes may delete so soon (in seconds) is not there for a later try to find.
 _SHORT_TTL = 600
 
@@ -276,7 +278,15 @@ class FlowJobOperator(BaseOperator):
             if self._is_to_end:
                 # It was too early for a session: the cluster's connection was just being loaded.
                 session.raise_if_ended()
-            job = self._launch(session, self._manifest(context, session))
+            manifest = self._manifest(
+                context,
+                session.spec,
+                session.flow_run,
+                session.env,
+                cluster_namespace=lambda: session.cluster.namespace,
+                connect=_flow_connection,
+            )
+            job = self._launch(session, manifest)
             self._push_job(context, job)
             if self.deferrable and is_active(job):
                 seconds = self.execution_timeout and self.execution_timeout.total_seconds()
@@ -467,10 +477,43 @@ class FlowJobOperator(BaseOperator):
                 _SHORT_TTL,
             )
 
-    def _manifest(self, context: Context, session: WorkerSession) -> Manifest:
-        """Make the Job of this flow run."""
-        spec, flow_run = session.spec, session.flow_run
-        namespace = self.namespace or spec.namespace or session.cluster.namespace or "default"
+    def preview(self, context: Context) -> Manifest:
+        """Make the Job of a flow run with neither a cluster nor a secret, to be looked at.
+
+        The template fields are rendered already, and ``env`` is not: none of its values is shown.
+
+        :raises FlowJobError: the Job could not be created either.
+        """
+        from airflow.sdk._shared.secrets_masker import redact
+
+        spec = self._job_spec or self._load_job_spec(str(self.job_spec_file))
+        parameters: Any = redact(self.parameters or {})
+        self.parameters = parameters
+        return self._manifest(
+            context,
+            spec,
+            _flow_run(context),
+            dict.fromkeys(self.env or {}, MASK),
+            cluster_namespace=lambda: _namespace_of_connection(self.kubernetes_conn_id),
+            connect=lambda conn_id: FlowConnection(MASK, MASK),
+        )
+
+    def _manifest(
+        self,
+        context: Context,
+        spec: JobSpec,
+        flow_run: FlowRun,
+        env: Mapping[str, Any],
+        *,
+        cluster_namespace: Callable[[], str | None],
+        connect: Callable[[str], FlowConnection],
+    ) -> Manifest:
+        """Make the Job of a flow run.
+
+        :param cluster_namespace: tells the namespace that the cluster's connection names, if any.
+        :param connect: reads the Airflow connection that the flow asks for.
+        """
+        namespace = self.namespace or spec.namespace or cluster_namespace() or "default"
         flow = as_flow(self.flow)
         if self.flow is None and spec.has_command:
             self.log.info(
@@ -488,7 +531,7 @@ class FlowJobOperator(BaseOperator):
                 f"the image of task {self.task_id!r} is the Jinja {image!r}: a job spec is not "
                 "templated, so give the image to the operator"
             )
-        connection = _flow_connection(flow.conn_id) if flow.conn_id else None
+        connection = connect(flow.conn_id) if flow.conn_id else None
         request = FlowRequest(flow_run.flow_run_id, image, namespace, connection)
         command = flow.command(request)
         container = FlowContainer(
@@ -501,7 +544,7 @@ class FlowJobOperator(BaseOperator):
                 parameters=parameters_json(self.parameters or {}),
                 airflow=_airflow_variables(context),
                 flow=command.env,
-                user=session.env,
+                user=env,
             ),
         )
         return spec.for_flow_run(flow_run, container, namespace=namespace, name=self.name)
@@ -640,6 +683,18 @@ def _flow_connection(conn_id: str) -> FlowConnection:
     from flowjob.hooks.prefect import PrefectHook
 
     return PrefectHook(conn_id).get_conn()
+
+
+def _namespace_of_connection(kubernetes_conn_id: str) -> str | None:
+    """Return the namespace that a cluster's connection names, None where it cannot be read."""
+    from flowjob.cluster import kubernetes_hook
+
+    try:
+        namespace: str | None = kubernetes_hook()(conn_id=kubernetes_conn_id).get_namespace()
+    except Exception:
+        # Outside of a task, each Airflow says in its own way that there is no such connection.
+        return None
+    return namespace
 
 
 def _masked(text: str) -> str:
