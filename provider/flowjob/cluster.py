@@ -17,7 +17,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from flowjob import __version__
 from flowjob.airflow_thread import in_thread
@@ -302,12 +302,7 @@ class Cluster:
             if silence is None
             else aiohttp.ClientTimeout(connect=_REQUEST_TIMEOUT, sock_read=silence)
         )
-        session = self._session
-        response = await self._send(method, path, query, body, timeout)
-        if response.status == 401:
-            response.close()
-            await self._renew(session)
-            response = await self._send(method, path, query, body, timeout)
+        response = await self._respond(method, path, query, body, timeout)
         try:
             if response.status >= 400:
                 raise await _api_error(response)
@@ -315,8 +310,24 @@ class Cluster:
         finally:
             response.close()
 
+    async def _respond(self, method: str, path: str, *request: Any) -> ClientResponse:
+        """Send a request, and once more where the credentials had expired."""
+        session = self._session
+        try:
+            response = await self._send(session, method, path, *request)
+            if response.status != 401:
+                return response
+            response.close()
+            await self._renew(session)
+        except Exception:
+            # It may have been closed, as others' credentials were refused, too.
+            if session is self._session:
+                raise
+        return await self._send(self._session, method, path, *request)
+
     async def _send(
         self,
+        session: ClientSession,
         method: str,
         path: str,
         query: Mapping[str, str] | None,
@@ -324,7 +335,7 @@ class Cluster:
         limits: ClientTimeout,
     ) -> ClientResponse:
         configuration = self._connection.configuration
-        return await self._session.request(
+        return await session.request(
             method,
             configuration.host + path,
             params=query,

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Self
 
-from flowjob.cluster import ApiError, Cluster, delays, jobs_path, pods_path
+from flowjob.cluster import ApiError, Cluster, delays, describe, jobs_path, pods_path
 from flowjob.exceptions import ClusterError
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, flow_run_selector
 from flowjob.job_status import KubernetesObject
@@ -77,7 +77,8 @@ class FlowRunWatch:
                 self._waiters.pop(flow_run_id, None)
         if not _is_forbidden(self._error):
             name = job["metadata"]["name"]
-            raise ClusterError(f"cannot watch the Job {name!r}: {self._error}") from None
+            told = describe(self._error) if self._error else ""
+            raise ClusterError(f"cannot watch the Job {name!r}: {told}") from None
         for delay in delays(_LONGEST_LOOK):
             await self._look(observation)
             yield observation

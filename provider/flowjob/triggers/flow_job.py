@@ -48,7 +48,7 @@ class FlowJobTrigger(BaseTrigger):
     :param wait_for: ``"job"`` (default) or ``"flow"``, as the operator has it.
     :param log_containers: ``"flow"`` (default), ``"all"`` or names, as the operator has it: whose
         last lines are kept where the cluster takes the pod away.
-    :param not_before: when the event may fire at the earliest (seconds since the epoch); 0
+    :param not_before: when it may end at the earliest (seconds since the epoch), well or not; 0
         (default): at once. Airflow takes for failed a task that is resumed before its executor
         has told the scheduler that the process which deferred has ended.
     """
@@ -107,6 +107,20 @@ class FlowJobTrigger(BaseTrigger):
 
         :raises ClusterError: the API server is away for too long, or refuses to tell.
         """
+        try:
+            payload = await self._wait()
+        except Exception:
+            await self._until_it_may_end()
+            raise
+        await self._until_it_may_end()
+        self._has_fired = True
+        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+
+    async def _until_it_may_end(self) -> None:
+        await asyncio.sleep(max(self.not_before - time.time(), 0))
+
+    async def _wait(self) -> dict[str, Any]:
+        """Wait for the flow run's end, or for ``logging_interval``; return the event's payload."""
         from flowjob.pod_tails import PodTails
         from flowjob.shared_watch import shared_watch
         from flowjob.wait import wait_for_end
@@ -128,9 +142,7 @@ class FlowJobTrigger(BaseTrigger):
                     )
                 payload["outcome"] = asdict(outcome)
                 payload["told_pods"] = await tails.tell(observation, self.log.info)
-            await asyncio.sleep(max(self.not_before - time.time(), 0))
-        self._has_fired = True
-        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+        return payload
 
     async def on_kill(self) -> None:
         """Delete the Job if the task was ended in Airflow (Airflow 3.3 and later call this)."""
