@@ -69,12 +69,12 @@ bench: setup ## Measure what 5,000 waiting flow runs cost a triggerer
 lock: setup ## Pin the newest versions in constraints.txt
 	$(BIN)/$(COMPILE) --upgrade --output-file constraints.txt
 
-# Airflow 3.1.0 breaks on newer releases of what it needs, such as structlog: hence the dates.
+# Airflow 3.1.2 breaks on newer releases of what it needs, such as structlog: hence the dates.
 .PHONY: lock-oldest
 lock-oldest: setup ## Pin the oldest versions supported in constraints-oldest.txt
-	printf '%s\n' apache-airflow==3.1.0 apache-airflow-providers-cncf-kubernetes==10.8.0 \
+	printf '%s\n' apache-airflow==3.1.2 apache-airflow-providers-cncf-kubernetes==10.8.0 \
 		PyYAML==6.0.2 | $(BIN)/$(COMPILE) --upgrade --constraints - \
-		--exclude-newer 2025-10-05 --exclude-newer-package ruff=2025-12-31 \
+		--exclude-newer 2025-11-06 --exclude-newer-package ruff=2025-12-31 \
 		--output-file constraints-oldest.txt
 
 .PHONY: clean

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from flowjob.cluster import Cluster
@@ -13,7 +13,7 @@ from flowjob.exceptions import FlowJobError, FlowRunCancelledError
 from flowjob.flow_run import IDENTIFIER_LABEL, FlowRun
 from flowjob.job_status import KubernetesObject, is_active, is_being_deleted
 from flowjob.outcome import Outcome
-from flowjob.wait import wait_for_outcome, wait_until_gone
+from flowjob.wait import wait_until_gone
 
 log = logging.getLogger(__name__)
 
@@ -51,18 +51,14 @@ class Execution:
         job = await self._cluster.find_job(namespace, job_name)
         return await self._become(_given(job)) if job else None
 
-    async def wait(
-        self,
-        job: KubernetesObject,
-        emit: Callable[[str], None],
-        startup_timeout: float | None = None,
-    ) -> Outcome:
-        """Wait until the flow run is over, and emit the lines of its log meanwhile.
+    async def wait(self, outcome: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """Wait for the outcome of the flow run, or until it is killed.
 
+        :param outcome: what waits for it, such as ``wait_for_outcome``.
         :raises FlowRunCancelledError: it was killed.
         :raises ClusterError: the API server gave no usable answer.
         """
-        waiting = asyncio.create_task(wait_for_outcome(self._cluster, job, emit, startup_timeout))
+        waiting = asyncio.create_task(outcome)
         killed = asyncio.create_task(self._kill_ended.wait())
         try:
             await asyncio.wait((waiting, killed), return_when=asyncio.FIRST_COMPLETED)

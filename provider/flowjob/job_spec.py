@@ -106,6 +106,25 @@ class JobSpec:
         return seconds
 
     @property
+    def flow_container_name(self) -> str:
+        """The name of the first container, which runs the flow."""
+        name: str = self._flow_container["name"]
+        return name
+
+    @property
+    def has_many_pods(self) -> bool:
+        """Whether the Job has several pods by design, not one after another has failed."""
+        spec = self._manifest["spec"]
+        return any((spec.get(field) or 1) != 1 for field in ("parallelism", "completions"))
+
+    @property
+    def container_names(self) -> list[str]:
+        """The names of the pod's init containers and containers."""
+        pod = self._manifest["spec"]["template"]["spec"]
+        containers = [*(pod.get("initContainers") or []), *pod["containers"]]
+        return [container.get("name") for container in containers]
+
+    @property
     def has_command(self) -> bool:
         """Whether the flow container says by itself what it runs."""
         return bool(self._flow_container.get("command") or self._flow_container.get("args"))

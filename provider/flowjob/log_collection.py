@@ -7,20 +7,26 @@ from collections.abc import Callable, Collection
 from contextlib import aclosing
 from datetime import datetime
 
-from flowjob.cluster import ApiError, Cluster, pods_path
+from flowjob.cluster import ApiError, Cluster, describe, is_transient, pods_path
 from flowjob.exceptions import ClusterError
 from flowjob.flow_run import flow_run_selector
 from flowjob.job_status import KubernetesObject
+from flowjob.log_selection import LogSelection, LogStream
 from flowjob.logs import DISORDER, log_lines, split_line
-from flowjob.observation import flow_container_status
+from flowjob.observation import container_status
 
-# By pod uid: the time of the last line that was taken.
+# By pod uid and container: the time of the last line that was taken.
 Positions = dict[str, str]
+
+# Lines, and characters of each, that are shown under an error.
+_LAST_LINES = 10
+_LONGEST_LAST_LINE = 500
 
 
 async def collect_logs(
     cluster: Cluster,
     job: KubernetesObject,
+    selection: LogSelection,
     emit: Callable[[str], None],
     positions: Positions,
     *,
@@ -30,11 +36,12 @@ async def collect_logs(
     """Emit the lines that the pods of a flow run wrote since the last time, pod by pod.
 
     :param job: the Job, of which its metadata suffices.
+    :param selection: which of the pods' containers.
     :param emit: takes each line.
     :param positions: what was returned the last time, empty the first time.
     :param is_over: take all lines; else the last two seconds are left for the next time.
     :param without: uids of pods to leave out.
-    :returns: how far each pod's log was taken.
+    :returns: how far each log was taken.
     :raises ClusterError: the API server is away for too long, or refuses to tell.
     """
     path = pods_path(job["metadata"]["namespace"])
@@ -46,10 +53,13 @@ async def collect_logs(
         ]
         taken = dict(positions)
         for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
-            uid = pod["metadata"]["uid"]
-            if uid not in without:
-                after = positions.get(uid, "")
-                taken[uid] = await _collect_log(cluster, pod, emit, after, is_over=is_over)
+            if pod["metadata"]["uid"] in without:
+                continue
+            for stream in selection.streams(pod):
+                key = f"{pod['metadata']['uid']}/{stream.container}"
+                taken[key] = await _collect_log(
+                    cluster, pod, stream, emit, positions.get(key, ""), is_over=is_over
+                )
     except ApiError as error:
         raise ClusterError(f"the flow's log cannot be read: {error}") from None
     return taken
@@ -58,6 +68,7 @@ async def collect_logs(
 async def _collect_log(
     cluster: Cluster,
     pod: KubernetesObject,
+    stream: LogStream,
     emit: Callable[[str], None],
     after: str,
     *,
@@ -72,12 +83,19 @@ async def _collect_log(
         while held and held[0][0] <= until:
             time, text = held.popleft()
             taken = max(taken, time)
-            emit(text)
+            emit(stream.prefix + text)
 
-    restarted = (flow_container_status(pod) or {}).get("restartCount", 0) > 0
+    restarted = (container_status(pod, stream.container) or {}).get("restartCount", 0) > 0
     for previous in (True, False) if restarted else (False,):
         async with aclosing(
-            log_lines(cluster, pod, previous=previous, since=after or None)
+            log_lines(
+                cluster,
+                pod,
+                stream.container,
+                previous=previous,
+                since=after or None,
+                tail=stream.tail,
+            )
         ) as lines:
             async for line in lines:
                 time, text = split_line(line)
@@ -95,3 +113,18 @@ async def _collect_log(
 def _earlier(time: str) -> str:
     moment = datetime.fromisoformat(time[:26] + time[29:]) - DISORDER
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}000{time[29:]}"
+
+
+async def last_lines(cluster: Cluster, namespace: str, pod: str, container: str) -> list[str]:
+    """Read the last lines of a container that failed; none where its pod is gone.
+
+    :raises ClusterError: they may not be read.
+    """
+    place = {"metadata": {"name": pod, "namespace": namespace}}
+    try:
+        async with aclosing(log_lines(cluster, place, container, tail=_LAST_LINES)) as lines:
+            return [split_line(line)[1][:_LONGEST_LAST_LINE] async for line in lines]
+    except Exception as error:
+        if not (isinstance(error, ApiError) or is_transient(error)):
+            raise
+        raise ClusterError(f"the last lines cannot be read: {describe(error)}") from None

@@ -1,4 +1,4 @@
-"""Follow the log of a flow container: every line once, over reconnects and restarts."""
+"""Follow the logs of a flow run: every line once, over reconnects and restarts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from flowjob.cluster import ApiError, Cluster, delays, describe, is_transient, pod_path
 from flowjob.job_status import KubernetesObject
-from flowjob.observation import Observation, flow_container_status
+from flowjob.log_selection import LogSelection, LogStream
+from flowjob.observation import Observation, container_status, restart_policy
 
 log = logging.getLogger(__name__)
 
@@ -72,16 +73,20 @@ class LogCursor:
 
 
 class LogFollower:
-    """Follows the flow container of one pod.
+    """Follows one container of one pod.
 
     :param cluster: where the pod is.
     :param pod: the pod as it was first seen.
+    :param stream: the container.
     :param emit: takes each line.
     """
 
-    def __init__(self, cluster: Cluster, pod: KubernetesObject, emit: Emit) -> None:
+    def __init__(
+        self, cluster: Cluster, pod: KubernetesObject, stream: LogStream, emit: Emit
+    ) -> None:
         self._cluster = cluster
         self._pod = pod
+        self._stream = stream
         self._emit = emit
         self._cursor = LogCursor()
         self._retries = delays()
@@ -109,7 +114,7 @@ class LogFollower:
         restarts = 0
         while True:
             self._news.clear()
-            status = flow_container_status(self._pod) or {}
+            status = container_status(self._pod, self._stream.container) or {}
             state = status.get("state") or {}
             if status.get("restartCount", 0) > restarts:
                 restarts = status["restartCount"]
@@ -161,15 +166,21 @@ class LogFollower:
         """Emit the lines that are new, to the end of the stream."""
         since = self._cursor.since
         async for line in log_lines(
-            self._cluster, self._pod, follow=follow, previous=previous, since=since
+            self._cluster,
+            self._pod,
+            self._stream.container,
+            follow=follow,
+            previous=previous,
+            since=since,
+            tail=self._stream.tail,
         ):
             self._retries = delays()
             if (text := self._cursor.take(line)) is not None:
-                self._emit(text)
+                self._emit(self._stream.prefix + text)
 
     def _stays_ended(self) -> bool:
         return (
-            self._pod["spec"].get("restartPolicy") == "Never"
+            restart_policy(self._pod, self._stream.container) == "Never"
             or (self._pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
             or "deletionTimestamp" in self._pod["metadata"]
         )
@@ -179,22 +190,27 @@ class FlowLog:
     """The logs of all the pods of a flow run, each followed from when it is first seen.
 
     :param cluster: where the pods are.
+    :param selection: which of their containers.
     :param emit: takes each line.
     """
 
-    def __init__(self, cluster: Cluster, emit: Emit) -> None:
+    def __init__(self, cluster: Cluster, selection: LogSelection, emit: Emit) -> None:
         self._cluster = cluster
+        self._selection = selection
         self._emit = emit
-        self._followers: dict[str, tuple[LogFollower, asyncio.Task[None]]] = {}
+        # By pod uid and container.
+        self._followers: dict[tuple[str, str], tuple[LogFollower, asyncio.Task[None]]] = {}
 
     def see(self, observation: Observation) -> None:
         """Take the pods as they were just seen."""
         for uid, pod in observation.pods.items():
-            if uid in self._followers:
-                self._followers[uid][0].see(pod)
-            else:
-                follower = LogFollower(self._cluster, pod, self._emit)
-                self._followers[uid] = follower, asyncio.create_task(follower.run())
+            for stream in self._selection.streams(pod):
+                key = uid, stream.container
+                if key in self._followers:
+                    self._followers[key][0].see(pod)
+                else:
+                    follower = LogFollower(self._cluster, pod, stream, self._emit)
+                    self._followers[key] = follower, asyncio.create_task(follower.run())
 
     async def finish(self) -> None:
         """Read the logs of an ended flow run to their ends.
@@ -224,23 +240,25 @@ class FlowLog:
 async def log_lines(
     cluster: Cluster,
     pod: KubernetesObject,
+    container: str,
     *,
     follow: bool = False,
     previous: bool = False,
     since: str | None = None,
     tail: int | None = None,
 ) -> AsyncGenerator[bytes]:
-    """Yield the lines of the flow container's log, each as ``TIMESTAMP TEXT``.
+    """Yield the lines of a container's log, each as ``TIMESTAMP TEXT``.
 
     There are none where the container has not started or the pod is gone.
 
+    :param pod: the pod, of which its name and namespace suffice.
     :param follow: go on until the container ends.
     :param previous: read the log of the container before its last restart.
     :param since: from when on (RFC 3339; Kubernetes looks at whole seconds alone).
     :param tail: only so many of the last lines.
     :raises ApiError: the right to read logs is missing.
     """
-    query = {"container": pod["spec"]["containers"][0]["name"], "timestamps": "true"}
+    query = {"container": container, "timestamps": "true"}
     query |= {"follow": "true"} if follow else {}
     query |= {"previous": "true"} if previous else {}
     query |= {"sinceTime": since} if since else {}

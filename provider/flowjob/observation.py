@@ -36,10 +36,39 @@ def container_statuses(pod: KubernetesObject, *, init: bool = False) -> list[Kub
     return statuses
 
 
+def all_container_statuses(pod: KubernetesObject) -> list[KubernetesObject]:
+    """Return the statuses of the pod's init containers, then those of its containers."""
+    return [*container_statuses(pod, init=True), *container_statuses(pod)]
+
+
+def container_status(pod: KubernetesObject, name: str) -> KubernetesObject | None:
+    """Return the status of a container, None before the kubelet wrote one."""
+    return next((s for s in all_container_statuses(pod) if s["name"] == name), None)
+
+
+def container_names(pod: KubernetesObject) -> list[str]:
+    """Return the names of the pod's init containers, then those of its containers."""
+    spec = pod["spec"]
+    return [c["name"] for c in [*(spec.get("initContainers") or []), *spec["containers"]]]
+
+
+def restart_policy(pod: KubernetesObject, name: str) -> str | None:
+    """Return when a container is started again: its own policy, as native sidecars have it."""
+    spec = pod["spec"]
+    own = {c["name"]: c.get("restartPolicy") for c in spec.get("initContainers") or []}
+    policy: str | None = own.get(name) or spec.get("restartPolicy")
+    return policy
+
+
+def flow_container_name(pod: KubernetesObject) -> str:
+    """Return the name of the pod's first container."""
+    name: str = pod["spec"]["containers"][0]["name"]
+    return name
+
+
 def flow_container_status(pod: KubernetesObject) -> KubernetesObject | None:
     """Return the status of the pod's first container, None before the kubelet wrote one."""
-    name = pod["spec"]["containers"][0]["name"]
-    return next((status for status in container_statuses(pod) if status["name"] == name), None)
+    return container_status(pod, flow_container_name(pod))
 
 
 def terminated_state(pod: KubernetesObject) -> KubernetesObject | None:
@@ -47,3 +76,16 @@ def terminated_state(pod: KubernetesObject) -> KubernetesObject | None:
     status = flow_container_status(pod) or {}
     state: KubernetesObject | None = (status.get("state") or {}).get("terminated")
     return state
+
+
+def running_beside_ended_flow(pod: KubernetesObject) -> list[str]:
+    """Return the containers that keep a pod going whose flow container has ended for good.
+
+    Native sidecars are not among them: the kubelet ends those by itself.
+    """
+    state, status = terminated_state(pod), pod.get("status") or {}
+    if state is None or "deletionTimestamp" in pod["metadata"] or status.get("phase") != "Running":
+        return []
+    if state["exitCode"] != 0 and pod["spec"].get("restartPolicy") != "Never":
+        return []
+    return [s["name"] for s in container_statuses(pod) if "running" in (s.get("state") or {})]

@@ -6,14 +6,15 @@ Pure: no Airflow, no Kubernetes client, no clock.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from flowjob.diagnosis import Diagnosis, diagnose_failure, is_whole
+from flowjob.diagnosis import Diagnosis, diagnose_failure, diagnose_flow, is_whole
 from flowjob.exceptions import ResultError
 from flowjob.flows.runner import RESULT_ERROR
 from flowjob.job_status import KubernetesObject, true_condition
-from flowjob.observation import Observation, terminated_state
+from flowjob.observation import Observation, running_beside_ended_flow, terminated_state
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"
@@ -68,21 +69,59 @@ def outcome_of(observation: Observation) -> Outcome:
     succeeded = true_condition(job, "Complete") is not None
     cause = None if succeeded else diagnose_failure(observation)
     pod = _deciding_pod(observation, cause)
-    state = (terminated_state(pod) if pod else None) or {}
-    facts: dict[str, Any] = {
-        "exit_code": state.get("exitCode"),
-        "started_at": state.get("startedAt"),
-        "finished_at": state.get("finishedAt"),
-        "termination_message": (state.get("message") or "") if is_whole(state) else "",
-    }
+    facts = _facts((terminated_state(pod) if pod else None) or {})
     if cause is None:
         return Outcome(SUCCEEDED, **facts)
     return Outcome(FAILED, **_told(cause), **facts)
 
 
+def outcome_of_flow(observation: Observation) -> Outcome | None:
+    """Say how the flow itself ended, while other containers keep its Job active.
+
+    :returns: None where it has not ended, or nothing keeps the Job from ending by itself.
+    """
+    for pod in observation.pods.values():
+        if not running_beside_ended_flow(pod):
+            continue
+        state = terminated_state(pod) or {}
+        facts = _facts(state)
+        if state["exitCode"] == 0:
+            return Outcome(SUCCEEDED, **facts, job_is_active=True)
+        return Outcome(FAILED, **_told(diagnose_flow(pod)), **facts, job_is_active=True)
+    return None
+
+
 def outcome_of_start(cause: Diagnosis) -> Outcome:
     """Say that a flow run is over because its flow container does not start."""
     return Outcome(FAILED, **_told(cause), job_is_active=True)
+
+
+def explain_failure(outcome: Outcome, last_lines: Sequence[str]) -> str:
+    """Return what the task's error says: the cause in one sentence, and under it the evidence.
+
+    :param outcome: of a flow run that failed.
+    :param last_lines: of the log of the container that failed, empty where they are not known.
+    """
+    facts = [f"reason: {outcome.reason}"]
+    facts += [
+        f"{name.replace('_', ' ')}: {value}"
+        for name in ("container", "pod", "node", "exit_code")
+        if (value := getattr(outcome, name)) is not None
+    ]
+    text = f"the flow run failed: {outcome.message}\n  {', '.join(facts)}"
+    if last_lines:
+        text += "\n  the last lines of its log:" + "".join(f"\n    {line}" for line in last_lines)
+    return text
+
+
+def _facts(state: KubernetesObject) -> dict[str, Any]:
+    """Take from a terminated flow container what an outcome has of it."""
+    return {
+        "exit_code": state.get("exitCode"),
+        "started_at": state.get("startedAt"),
+        "finished_at": state.get("finishedAt"),
+        "termination_message": (state.get("message") or "") if is_whole(state) else "",
+    }
 
 
 def _told(cause: Diagnosis) -> dict[str, Any]:

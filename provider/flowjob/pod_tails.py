@@ -10,10 +10,10 @@ from typing import Self
 
 from flowjob.cluster import Cluster
 from flowjob.job_status import KubernetesObject, true_condition
+from flowjob.log_selection import LAST_LINES, LogSelection, LogStream
 from flowjob.logs import log_lines, split_line
 from flowjob.observation import Observation
 
-_LINES = 100
 _BYTES = 16 * 1024
 # Seconds after the pod's end within which its last lines are read, or given up.
 _READ_TIMEOUT = 5
@@ -26,10 +26,12 @@ class PodTails:
     FailureTarget and the pods' deletionTimestamp say so before.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, selection: LogSelection) -> None:
         self._cluster = cluster
-        self._readers: dict[str, asyncio.Task[None]] = {}
-        self._tails: dict[str, deque[str]] = {}
+        self._selection = selection
+        # By pod uid and container.
+        self._readers: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._tails: dict[tuple[str, str], deque[str]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -43,31 +45,36 @@ class PodTails:
         """Take what was just seen of the flow run."""
         all_end = true_condition(observation.job, "FailureTarget") is not None
         for uid, pod in observation.pods.items():
-            if (all_end or _is_taken_away(pod)) and uid not in self._readers:
-                tail = self._tails[uid] = deque(maxlen=_LINES)
-                self._readers[uid] = asyncio.create_task(self._read(pod, tail))
+            if not (all_end or _is_taken_away(pod)):
+                continue
+            for stream in self._selection.streams(pod):
+                key = uid, stream.container
+                if key not in self._readers:
+                    tail = self._tails[key] = deque(maxlen=LAST_LINES)
+                    self._readers[key] = asyncio.create_task(self._read(pod, stream, tail))
 
     async def tell(self, observation: Observation, emit: Callable[[str], None]) -> list[str]:
         """Emit the last lines of the pods that are taken away, and return their uids."""
         if self._readers:
             await asyncio.wait(self._readers.values(), timeout=_READ_TIMEOUT)
-        told = [
-            uid
-            for uid, tail in self._tails.items()
-            if tail and (observation.job_gone or _is_taken_away(observation.pods[uid]))
-        ]
-        for uid in told:
-            lines = _last_bytes(self._tails[uid])
+        told: list[str] = []
+        for (uid, _), tail in self._tails.items():
+            if not tail or not (observation.job_gone or _is_taken_away(observation.pods[uid])):
+                continue
+            lines = _last_bytes(tail)
             name = observation.pods[uid]["metadata"]["name"]
             emit(f"The cluster takes the pod {name} away, so here are its last {len(lines)} lines:")
             for line in lines:
                 emit(line)
+            told.append(uid)
         return told
 
-    async def _read(self, pod: KubernetesObject, tail: deque[str]) -> None:
-        async with aclosing(log_lines(self._cluster, pod, follow=True, tail=_LINES)) as lines:
+    async def _read(self, pod: KubernetesObject, stream: LogStream, tail: deque[str]) -> None:
+        async with aclosing(
+            log_lines(self._cluster, pod, stream.container, follow=True, tail=LAST_LINES)
+        ) as lines:
             async for line in lines:
-                tail.append(split_line(line)[1])
+                tail.append(stream.prefix + split_line(line)[1])
 
 
 def _is_taken_away(pod: KubernetesObject) -> bool:

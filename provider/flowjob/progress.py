@@ -9,7 +9,12 @@ from collections.abc import Iterator
 
 from flowjob.diagnosis import diagnose_start, is_suspended
 from flowjob.job_status import KubernetesObject
-from flowjob.observation import Observation, flow_container_status, terminated_state
+from flowjob.observation import (
+    Observation,
+    flow_container_status,
+    running_beside_ended_flow,
+    terminated_state,
+)
 
 
 class Progress:
@@ -39,6 +44,7 @@ def _lines(observation: Observation) -> Iterator[tuple[str, str]]:
     for uid, pod in pods:
         attempt += 1 + (flow_container_status(pod) or {}).get("restartCount", 0)
         yield uid, _pod_line(pod, attempt, job.get("spec", {}).get("backoffLimit"))
+        yield f"{uid} beside", _line_of_others(pod)
 
 
 def _pod_line(pod: KubernetesObject, attempt: int, backoff_limit: int | None) -> str:
@@ -54,3 +60,10 @@ def _pod_line(pod: KubernetesObject, attempt: int, backoff_limit: int | None) ->
     if cause is not None:
         return f"{which} waits: {cause.message}"
     return f"{which} is scheduled to node {node}" if node else f"{which} is created"
+
+
+def _line_of_others(pod: KubernetesObject) -> str:
+    names = ", ".join(running_beside_ended_flow(pod))
+    return (
+        f"The flow has ended, and these containers of its pod still run: {names}" if names else ""
+    )

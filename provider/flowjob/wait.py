@@ -14,9 +14,10 @@ from flowjob.diagnosis import Diagnosis, diagnose_start, has_started, is_suspend
 from flowjob.flow_run import flow_run_selector
 from flowjob.flow_run_watch import FlowRunWatch
 from flowjob.job_status import KubernetesObject
+from flowjob.log_selection import LogSelection
 from flowjob.logs import FlowLog
 from flowjob.observation import Observation, has_ended
-from flowjob.outcome import Outcome, outcome_of, outcome_of_start
+from flowjob.outcome import Outcome, outcome_of, outcome_of_flow, outcome_of_start
 from flowjob.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,9 @@ async def wait_for_end(
     watch: FlowRunWatch,
     job: KubernetesObject,
     on_change: Callable[[Observation], None],
+    *,
     startup_timeout: float | None,
+    wait_for: str,
 ) -> tuple[Observation, Outcome]:
     """Wait until the flow run is over, and return what was seen then and what it means.
 
@@ -39,6 +42,8 @@ async def wait_for_end(
     :param on_change: is shown each change.
     :param startup_timeout: seconds that the flow container may take to start, suspension not
         counted; None: any number. What cannot heal by itself ends the flow run at once.
+    :param wait_for: ``"job"``: its end; ``"flow"``: that of the flow container, where others keep
+        the Job active.
     :raises ClusterError: the API server is away for too long, or refuses to tell.
     """
     progress = Progress()
@@ -50,6 +55,8 @@ async def wait_for_end(
                     log.info("%s", line)
                 if has_ended(observation):
                     break
+                if wait_for == "flow" and (outcome := outcome_of_flow(observation)):
+                    return observation, outcome
                 cause = None if has_started(observation) else diagnose_start(observation)
                 if cause is not None and not cause.can_heal:
                     return observation, outcome_of_start(cause)
@@ -60,7 +67,9 @@ async def wait_for_end(
         await watch.refresh_pods(observation)
         if has_started(observation):
             # It did while the API server was away, or its pods' watch late.
-            return await wait_for_end(cluster, watch, job, on_change, None)
+            return await wait_for_end(
+                cluster, watch, job, on_change, startup_timeout=None, wait_for=wait_for
+            )
         cause = diagnose_start(observation, await _events_of(cluster, observation))
         return observation, outcome_of_start(_too_late(cause or _NO_CAUSE, startup_timeout))
     if outcome_of(observation).exit_code is None:
@@ -73,20 +82,31 @@ async def wait_for_outcome(
     cluster: Cluster,
     job: KubernetesObject,
     emit: Callable[[str], None],
+    selection: LogSelection,
+    *,
     startup_timeout: float | None,
+    wait_for: str,
 ) -> Outcome:
-    """Wait until the flow run is over, and emit the lines of its flow containers meanwhile.
+    """Wait until the flow run is over, and emit the lines of its containers meanwhile.
 
     :param cluster: where the Job is.
     :param job: the Job as it was created or found.
     :param emit: takes each line of the log.
-    :param startup_timeout: see ``wait_for_end``.
+    :param selection: of which containers.
+    :param startup_timeout: see ``wait_for_end``, as for ``wait_for``.
     :raises ClusterError: the API server is away for too long, or refuses to tell.
     """
-    flow_log = FlowLog(cluster, emit)
+    flow_log = FlowLog(cluster, selection, emit)
     try:
         async with _watch_of(cluster, job) as watch:
-            _, outcome = await wait_for_end(cluster, watch, job, flow_log.see, startup_timeout)
+            _, outcome = await wait_for_end(
+                cluster,
+                watch,
+                job,
+                flow_log.see,
+                startup_timeout=startup_timeout,
+                wait_for=wait_for,
+            )
         await flow_log.finish()
     finally:
         await flow_log.close()

@@ -14,12 +14,14 @@ import pytest
 from flowjob.cluster import Cluster
 from flowjob.flow_run import FlowRun, TaskInstanceKey
 from flowjob.job_spec import FlowContainer, JobSpec
+from flowjob.log_selection import LogSelection
 from flowjob.loop_thread import LoopThread
 from flowjob.outcome import Outcome
 from flowjob.wait import wait_for_outcome
 
 Manifest = dict[str, Any]
 
+FLOW_CONTAINER = LogSelection()
 SPEC = """
 apiVersion: batch/v1
 kind: Job
@@ -92,14 +94,25 @@ class FlowRuns:
         job: Manifest,
         on_line: Callable[[str], None] = lambda line: None,
         startup_timeout: float | None = None,
+        wait_for: str = "job",
+        selection: LogSelection = FLOW_CONTAINER,
     ) -> Outcome:
-        """Wait for the Job's end."""
+        """Wait for the flow run's end."""
 
         def emit(line: str) -> None:
             self.lines.append(line)
             on_line(line)
 
-        return self.loop.run(wait_for_outcome(self.cluster, job, emit, startup_timeout))
+        return self.loop.run(
+            wait_for_outcome(
+                self.cluster,
+                job,
+                emit,
+                selection,
+                startup_timeout=startup_timeout,
+                wait_for=wait_for,
+            )
+        )
 
     def run(self, script: str, spec: str = SPEC) -> Outcome:
         """Create a Job and wait for its end."""

@@ -9,7 +9,7 @@ import pytest
 from flowjob.exceptions import ResultError
 from flowjob.flows.runner import RESULT_ERROR
 from flowjob.observation import Observation, has_ended
-from flowjob.outcome import Outcome, outcome_of, parse_result
+from flowjob.outcome import Outcome, explain_failure, outcome_of, outcome_of_flow, parse_result
 
 BACKOFF = "Job has reached the specified backoff limit"
 
@@ -139,3 +139,48 @@ def test_a_bad_result_says_what_to_do_and_nothing_of_itself(text: str, message: 
         parse_result(Outcome("succeeded", termination_message=text), 64)
     assert "done" not in str(raised.value)
     assert not raised.value.heals_by_retry
+
+
+def beside(code: int, policy: str = "Never", phase: str = "Running") -> Observation:
+    """A pod whose flow has ended while another container runs."""
+    shown = ended("a", code, "2")
+    shown["spec"]["restartPolicy"] = policy
+    shown["status"]["phase"] = phase
+    shown["status"]["containerStatuses"][0]["state"] = {"running": {}}
+    return Observation(job(), {"a": shown})
+
+
+def test_a_flow_that_ends_before_its_sidecars_has_an_outcome_of_its_own() -> None:
+    outcome = outcome_of_flow(beside(0))
+    assert outcome is not None
+    assert (outcome.status, outcome.exit_code, outcome.job_is_active) == ("succeeded", 0, True)
+    outcome = outcome_of_flow(beside(3))
+    assert outcome is not None
+    assert (outcome.status, outcome.exit_code, outcome.job_is_active) == ("failed", 3, True)
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [
+        beside(3, policy="OnFailure"),
+        beside(3, phase="Failed"),
+        Observation(job(), {"a": pod("a")}),
+        Observation(job()),
+    ],
+    ids=["restarts", "left to the Job", "runs", "no pod"],
+)
+def test_a_flow_that_kubernetes_goes_on_with_has_not_ended(observation: Observation) -> None:
+    assert outcome_of_flow(observation) is None
+
+
+def test_the_evidence_stands_under_the_sentence_that_says_why() -> None:
+    outcome = Outcome("failed", "Error", "it broke", pod="p", node="n", container="c", exit_code=3)
+    assert explain_failure(outcome, ["one", "two"]) == (
+        "the flow run failed: it broke\n"
+        "  reason: Error, container: c, pod: p, node: n, exit code: 3\n"
+        "  the last lines of its log:\n"
+        "    one\n"
+        "    two"
+    )
+    gone = Outcome("failed", "JobDeleted", "it is gone")
+    assert explain_failure(gone, []) == "the flow run failed: it is gone\n  reason: JobDeleted"

@@ -41,3 +41,16 @@ def test_a_suspended_job_is_told() -> None:
     conditions = [{"type": "Suspended", "status": "True"}]
     job = {"metadata": {"name": "job"}, "status": {"conditions": conditions}}
     assert list(Progress().news(Observation(job))) == ["The Job job is suspended, and waited for"]
+
+
+def test_what_keeps_the_job_active_after_its_flow_is_told_once() -> None:
+    shown = pod("a", {"terminated": {"exitCode": 0}})
+    shown["status"]["phase"] = "Running"
+    shown["status"]["containerStatuses"].append({"name": "proxy", "state": {"running": {}}})
+    observation = Observation({"metadata": {"name": "job"}}, {"1": shown})
+    progress = Progress()
+    assert list(progress.news(observation)) == [
+        "Pod a ended its flow with exit code 0",
+        "The flow has ended, and these containers of its pod still run: proxy",
+    ]
+    assert list(progress.news(observation)) == []

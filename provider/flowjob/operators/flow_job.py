@@ -27,7 +27,15 @@ from flowjob.flows import Flow, as_flow
 from flowjob.flows.base import FlowConnection, FlowRequest
 from flowjob.job_spec import FlowContainer, JobSpec, Manifest
 from flowjob.job_status import is_active
-from flowjob.outcome import CANCELLED, FAILED, SUCCEEDED, Outcome, parse_result
+from flowjob.log_selection import LogSelection
+from flowjob.outcome import (
+    CANCELLED,
+    FAILED,
+    SUCCEEDED,
+    Outcome,
+    explain_failure,
+    parse_result,
+)
 from flowjob.task_states import airflow_address
 
 if TYPE_CHECKING:
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
     from flowjob.worker_session import WorkerSession
 
 OnFinish = Literal["keep", "delete", "delete_succeeded"]
+WaitFor = Literal["job", "flow"]
 
 # The XComs by which a worker that resumes knows what an earlier one did.
 _JOB_NAME, _NAMESPACE, _LOG_POSITIONS = "job_name", "namespace", "log_positions"
@@ -79,6 +88,14 @@ class FlowJobOperator(BaseOperator):
         such as an invalid image name, fails the task at once.
     :param skip_on_exit_code: exit codes of the flow container, one or several, with which the
         task is skipped instead of failed; default: none.
+    :param wait_for: ``"job"`` (default): the flow run ends with its Job; ``"flow"``: it ends with
+        its flow container where other containers, such as a database proxy, keep the Job active.
+        The Job is then deleted, which is the only way to end them.
+    :param log_containers: whose log comes into the task's log: ``"flow"`` (default): the flow
+        container's; ``"all"``: that of every container, init containers and sidecars, too; or the
+        names of some. Lines of the latter two begin with the container's name, and those of a Job
+        with several pods with the pod's index or name. The last lines of a container that failed
+        come in any case.
     :param logging_interval: seconds after which a deferred task comes back to a worker to fetch
         the flow's log so far; None (default): it is fetched at the end, of which the node keeps
         the last 10 MiB or so. In the worker, lines come while the flow runs.
@@ -116,6 +133,8 @@ class FlowJobOperator(BaseOperator):
         deferrable: bool | None = None,
         startup_timeout: float | None = 600,
         skip_on_exit_code: int | Collection[int] | None = None,
+        wait_for: WaitFor = "job",
+        log_containers: str | Sequence[str] = "flow",
         logging_interval: float | None = None,
         on_finish: OnFinish = "keep",
         **kwargs: Any,
@@ -133,17 +152,18 @@ class FlowJobOperator(BaseOperator):
         self.startup_timeout = startup_timeout
         codes = [skip_on_exit_code] if isinstance(skip_on_exit_code, int) else skip_on_exit_code
         self.skip_on_exit_code = frozenset(codes or ())
+        self.wait_for = wait_for
+        self.log_containers = log_containers
         self.logging_interval = logging_interval
         self.on_finish = on_finish
         self._session: WorkerSession | None = None
         self._is_to_end = False
         for seconds in ("startup_timeout", "logging_interval"):
             self._check_seconds(seconds)
-        if on_finish not in get_args(OnFinish):
-            raise FlowError(
-                f"task {self.task_id!r}: on_finish is {on_finish!r}: "
-                f"give one of {', '.join(get_args(OnFinish))}"
-            )
+        self._check_choice("on_finish", get_args(OnFinish))
+        self._check_choice("wait_for", get_args(WaitFor))
+        if isinstance(log_containers, str):
+            self._check_choice("log_containers", ("flow", "all"), "or a list of names")
         if (job_spec_file is None) == (job_spec is None):
             raise JobSpecError(f"task {self.task_id!r}: give either job_spec_file or job_spec")
         self._job_spec = JobSpec.from_dict(job_spec) if job_spec is not None else None
@@ -157,6 +177,12 @@ class FlowJobOperator(BaseOperator):
             raise FlowError(
                 f"task {self.task_id!r}: {name} is {value!r}: give a number of seconds, or None"
             )
+
+    def _check_choice(self, name: str, choices: Sequence[str], more: str = "") -> None:
+        value = getattr(self, name)
+        if value not in choices:
+            told = " ".join(filter(None, (", ".join(choices), more)))
+            raise FlowError(f"task {self.task_id!r}: {name} is {value!r}: give one of {told}")
 
     def _depend_on_xcoms_of_env(self) -> None:
         """Do for ``env``, which is no template field, what Airflow does for those."""
@@ -244,7 +270,7 @@ class FlowJobOperator(BaseOperator):
             self._session = None
 
     def _execute(self, context: Context, session: WorkerSession) -> Any:
-        self._warn_of_short_ttl(session.spec)
+        self._check_waiting(session.spec)
         with self._cancellable(context, session):
             if self._is_to_end:
                 # It was too early for a session: the cluster's connection was just being loaded.
@@ -256,7 +282,7 @@ class FlowJobOperator(BaseOperator):
             if self.deferrable and is_active(job):
                 seconds = self.execution_timeout and self.execution_timeout.total_seconds()
                 self._defer(session, job, time.time() + seconds if seconds else None)
-            outcome = session.run(session.execution.wait(job, self._log_line, self.startup_timeout))
+            outcome = self._wait(session, job)
         return self._finish(context, session, job, outcome)
 
     def _complete(
@@ -282,14 +308,31 @@ class FlowJobOperator(BaseOperator):
         job = session.run(session.execution.resume(namespace, name))
         if job is None:
             told = f"the Job {name!r} was deleted before its flow ended"
-            return self._collect(context, session.spec, Outcome(FAILED, "JobDeleted", told))
+            return self._collect(context, session, Outcome(FAILED, "JobDeleted", told))
         with self._cancellable(context, session):
             if failure.get("error") == _TRIGGER_TIMEOUT:
                 self._collect_log(context, session, job, {})
                 raise _airflow_exception("AirflowTaskTimeout")("the flow run took too long")
             self.log.warning("The trigger failed, so this worker waits by itself")
-            outcome = session.run(session.execution.wait(job, self._log_line, self.startup_timeout))
+            outcome = self._wait(session, job)
         return self._finish(context, session, job, outcome)
+
+    def _wait(self, session: WorkerSession, job: Manifest) -> Outcome:
+        """Wait in this worker."""
+        from flowjob.wait import wait_for_outcome
+
+        outcome = wait_for_outcome(
+            session.cluster,
+            job,
+            self._log_line,
+            self._log_selection(session.spec),
+            startup_timeout=self.startup_timeout,
+            wait_for=self.wait_for,
+        )
+        return session.run(session.execution.wait(outcome))
+
+    def _log_selection(self, spec: JobSpec) -> LogSelection:
+        return LogSelection(self.log_containers, by_pod=spec.has_many_pods)
 
     def _collect_log(
         self, context: Context, session: WorkerSession, job: Manifest, event: dict[str, Any]
@@ -305,6 +348,7 @@ class FlowJobOperator(BaseOperator):
                 collect_logs(
                     session.cluster,
                     job,
+                    self._log_selection(session.spec),
                     self._log_line,
                     positions,
                     is_over=is_over,
@@ -352,6 +396,12 @@ class FlowJobOperator(BaseOperator):
             flow_run_id=metadata["labels"][FLOW_RUN_ID_LABEL],
             logging_interval=self.logging_interval,
             startup_timeout=self.startup_timeout,
+            wait_for=self.wait_for,
+            log_containers=(
+                self.log_containers
+                if isinstance(self.log_containers, str)
+                else list(self.log_containers)
+            ),
             not_before=time.time() + _shortest_deferral(),
             **asdict(session.flow_run.task_instance),
         )
@@ -367,13 +417,13 @@ class FlowJobOperator(BaseOperator):
     ) -> Any:
         """Push the outcome, return the result, and delete the Job where that is asked for."""
         try:
-            result = self._collect(context, session.spec, outcome)
+            result = self._collect(context, session, outcome)
         except (FlowJobError, _airflow_exception("AirflowSkipException")):
             # Nobody adopts the Job of a try that failed.
             if self.on_finish == "delete" or outcome.job_is_active:
                 session.run(session.cluster.delete_job(job))
             raise
-        if self.on_finish != "keep":
+        if self.on_finish != "keep" or outcome.job_is_active:
             self._delete_when_success_is_recorded(job)
         return result
 
@@ -389,7 +439,19 @@ class FlowJobOperator(BaseOperator):
 
         self.on_success_callback = [*self.on_success_callback, delete]
 
-    def _warn_of_short_ttl(self, spec: JobSpec) -> None:
+    def _check_waiting(self, spec: JobSpec) -> None:
+        """Say what of the spec does not go with how it is waited for.
+
+        :raises FlowError: it cannot be waited for so.
+        """
+        if self.wait_for == "flow" and spec.has_many_pods:
+            raise FlowError(
+                f"task {self.task_id!r}: wait_for='flow' waits for one pod, but the job spec has "
+                "parallelism or completions: use wait_for='job'"
+            )
+        if not isinstance(self.log_containers, str):
+            for name in sorted(set(self.log_containers) - set(spec.container_names)):
+                self.log.warning("The job spec has no container %r of log_containers", name)
         if spec.ttl is not None and spec.ttl < _SHORT_TTL:
             self.log.warning(
                 "ttlSecondsAfterFinished is %s s: should the worker die, a later try may not find "
@@ -440,7 +502,7 @@ class FlowJobOperator(BaseOperator):
         ti.xcom_push(key=_JOB_NAME, value=metadata["name"])
         ti.xcom_push(key=_NAMESPACE, value=metadata["namespace"])
 
-    def _collect(self, context: Context, spec: JobSpec, outcome: Outcome) -> Any:
+    def _collect(self, context: Context, session: WorkerSession, outcome: Outcome) -> Any:
         """Push the outcome and return the flow's result."""
         if outcome.message:
             # It may be the flow's own text, such as that of its exception.
@@ -450,9 +512,25 @@ class FlowJobOperator(BaseOperator):
             skipped = f"exit code {outcome.exit_code} of the flow container skips the task"
             raise _airflow_exception("AirflowSkipException")(skipped)
         if outcome.status != SUCCEEDED:
-            raise FlowRunFailedError(f"the flow run failed: {outcome.message}")
+            lines = self._last_lines(context, session, outcome)
+            raise FlowRunFailedError(explain_failure(outcome, lines))
         self.log.info("The flow run succeeded")
-        return parse_result(outcome, spec.result_limit) if self.do_xcom_push else None
+        return parse_result(outcome, session.spec.result_limit) if self.do_xcom_push else None
+
+    def _last_lines(self, context: Context, session: WorkerSession, outcome: Outcome) -> list[str]:
+        """Read the last lines of the container that failed, if they are still there."""
+        from flowjob.log_collection import last_lines
+
+        if outcome.pod is None:
+            return []
+        namespace = self._own_xcom(context, _NAMESPACE)
+        container = outcome.container or session.spec.flow_container_name
+        try:
+            lines = session.run(last_lines(session.cluster, namespace, outcome.pod, container))
+        except ClusterError as error:
+            self.log.warning("%s", error)
+            return []
+        return [_masked(line) for line in lines]
 
     def _push_outcome(self, context: Context, outcome: Outcome) -> None:
         ti = context["ti"]

@@ -14,6 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from flowjob.airflow_thread import in_thread
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey
 from flowjob.job_status import KubernetesObject
+from flowjob.log_selection import LogSelection
 from flowjob.task_states import task_states, was_killed
 
 # Seconds that Airflow may take to say what became of the task, and the API server to delete.
@@ -44,6 +45,9 @@ class FlowJobTrigger(BaseTrigger):
         worker fetches the log so far; None (default): never.
     :param startup_timeout: seconds that the flow container may take to start; None (default): any
         number.
+    :param wait_for: ``"job"`` (default) or ``"flow"``, as the operator has it.
+    :param log_containers: ``"flow"`` (default), ``"all"`` or names, as the operator has it: whose
+        last lines are kept where the cluster takes the pod away.
     :param not_before: when the event may fire at the earliest (seconds since the epoch); 0
         (default): at once. Airflow takes for failed a task that is resumed before its executor
         has told the scheduler that the process which deferred has ended.
@@ -63,6 +67,8 @@ class FlowJobTrigger(BaseTrigger):
         map_index: int = -1,
         logging_interval: float | None = None,
         startup_timeout: float | None = None,
+        wait_for: str = "job",
+        log_containers: str | list[str] = "flow",
         not_before: float = 0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -73,6 +79,8 @@ class FlowJobTrigger(BaseTrigger):
         self.flow_run_id = flow_run_id
         self.logging_interval = logging_interval
         self.startup_timeout = startup_timeout
+        self.wait_for = wait_for
+        self.log_containers = log_containers
         self.not_before = not_before
         # `task_id` is an attribute of every trigger's, which Airflow writes to.
         self._key = TaskInstanceKey(dag_id, run_id, task_id, map_index)
@@ -88,6 +96,8 @@ class FlowJobTrigger(BaseTrigger):
             "flow_run_id": self.flow_run_id,
             "logging_interval": self.logging_interval,
             "startup_timeout": self.startup_timeout,
+            "wait_for": self.wait_for,
+            "log_containers": self.log_containers,
             "not_before": self.not_before,
             **asdict(self._key),
         }
@@ -104,12 +114,17 @@ class FlowJobTrigger(BaseTrigger):
         payload: dict[str, Any] = {"job": self._job, "outcome": None, "told_pods": []}
         async with (
             shared_watch(self.kubernetes_conn_id, self.namespace) as (cluster, watch),
-            PodTails(cluster) as tails,
+            PodTails(cluster, LogSelection(self.log_containers)) as tails,
         ):
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.logging_interval):
                     observation, outcome = await wait_for_end(
-                        cluster, watch, self._job, tails.see, self.startup_timeout
+                        cluster,
+                        watch,
+                        self._job,
+                        tails.see,
+                        startup_timeout=self.startup_timeout,
+                        wait_for=self.wait_for,
                     )
                 payload["outcome"] = asdict(outcome)
                 payload["told_pods"] = await tails.tell(observation, self.log.info)

@@ -1,0 +1,49 @@
+"""Flow runs whose sidecars never end, through a real scheduler and triggerer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.airflow.instance import AirflowInstance
+from tests.cluster.wait import wait_for
+
+
+@pytest.fixture(scope="module")
+def run_id(airflow: AirflowInstance) -> str:
+    started = airflow.client.trigger("proxies")
+    assert airflow.client.wait_for_run("proxies", started, timeout=180) == "failed"
+    return started
+
+
+@pytest.mark.parametrize("mode", ["worker", "deferred"])
+@pytest.mark.parametrize(("end", "state"), [("succeeds", "success"), ("fails", "failed")])
+def test_the_flows_end_is_the_flow_runs_and_its_sidecars_go_with_the_job(
+    airflow: AirflowInstance, run_id: str, batch_v1: Any, mode: str, end: str, state: str
+) -> None:
+    task_id = f"{end}_{mode}"
+    assert airflow.client.task_instance("proxies", run_id, task_id)["state"] == state
+    found = airflow.client.xcoms("proxies", run_id, task_id)
+    assert found["outcome"]["exit_code"] == (0 if end == "succeeds" else 3)
+    assert found.get("return_value") == ([1] if end == "succeeds" else None)
+
+    def names() -> list[str]:
+        jobs = batch_v1.list_namespaced_job(found["namespace"]).items
+        return [job.metadata.name for job in jobs]
+
+    wait_for(lambda: found["job_name"] not in names(), "the Job to be gone")
+
+
+@pytest.mark.parametrize("mode", ["worker", "deferred"])
+def test_the_log_has_the_lines_of_all_containers_and_those_under_the_error(
+    airflow: AirflowInstance, run_id: str, mode: str
+) -> None:
+    messages = airflow.client.log_messages("proxies", run_id, f"fails_{mode}")
+    events = [message["event"] for message in messages if isinstance(message, dict)]
+    assert events.count("[flow-container] flow ends") == 1
+    assert events.count("[proxy] proxy is up") == 1
+    log = airflow.client.log("proxies", run_id, f"fails_{mode}")
+    assert "container 'flow-container' of pod 'proxy-" in log
+    assert "exit code: 3" in log
+    assert "the last lines of its log:" in log
