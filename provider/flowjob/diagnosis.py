@@ -337,7 +337,7 @@ def pod_warnings(pod: KubernetesObject) -> Iterator[tuple[str, str]]:
     """
     state = terminated_state(pod)
     flow = flow_container_name(pod)
-    if state is not None and state["exitCode"] == 0 and not is_whole(state):
+    if state is not None and is_doubtful(state):
         yield (
             flow,
             f"Container {flow!r} of {_where(pod)} ended with exit code 0, but the reason "
@@ -364,14 +364,14 @@ def lost_pods(observation: Observation) -> str | None:
     )
 
 
-def is_whole(state: KubernetesObject) -> bool:
-    """Tell whether a container that ended with exit code 0 ended well altogether.
+def is_doubtful(state: KubernetesObject) -> bool:
+    """Tell whether a container ended with exit code 0, but not well altogether.
 
     One of whose processes was killed for want of memory may have left half a result.
 
     :param state: the container's terminated state.
     """
-    return bool(state.get("reason", "Completed") == "Completed")
+    return state.get("exitCode") == 0 and state.get("reason", "Completed") != "Completed"
 
 
 # --- what both need -----------------------------------------------------------------------------
