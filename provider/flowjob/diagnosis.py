@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from flowjob.job_status import KubernetesObject, true_condition
 from flowjob.observation import (
     Observation,
+    all_container_statuses,
+    container_status,
     container_statuses,
     flow_container_name,
     flow_container_status,
@@ -173,7 +175,7 @@ def _pod_cause(pod: KubernetesObject) -> Diagnosis | None:
         return Diagnosis(reason, f"{_where(pod)} was taken away: {told}", _RUN_AGAIN, **where)
     for container, state in _failed_containers(pod):
         cause = _container_cause(pod, container, state)
-        if container != _flow_name(pod) and terminated_state(pod) is not None:
+        if container != flow_container_name(pod) and terminated_state(pod) is not None:
             cause = replace(
                 cause, message=f"{cause.message}; the flow's own container did not fail"
             )
@@ -185,8 +187,8 @@ def _pod_cause(pod: KubernetesObject) -> Diagnosis | None:
 
 def _failed_containers(pod: KubernetesObject) -> Iterator[tuple[str, KubernetesObject]]:
     """Yield the containers that failed: those before the flow's, the flow's, then the others."""
-    flow = _flow_name(pod)
-    for status in sorted(_all_statuses(pod), key=lambda status: status["name"] != flow):
+    flow = flow_container_name(pod)
+    for status in sorted(all_container_statuses(pod), key=lambda status: status["name"] != flow):
         state = _terminated(status)
         if state is not None and state["exitCode"] != 0:
             yield status["name"], state
@@ -277,7 +279,7 @@ def _not_scheduled(pod: KubernetesObject) -> Diagnosis | None:
 
 
 def _waits(pod: KubernetesObject) -> Diagnosis | None:
-    for status in _all_statuses(pod):
+    for status in all_container_statuses(pod):
         waiting = (status.get("state") or {}).get("waiting") or {}
         reason = waiting.get("reason") or ""
         if not reason or reason in _STARTING:
@@ -334,14 +336,14 @@ def pod_warnings(pod: KubernetesObject) -> Iterator[tuple[str, str]]:
     :param pod: a pod of a flow run that did not fail, or not yet.
     """
     state = terminated_state(pod)
-    flow = _flow_name(pod)
-    if state is not None and state["exitCode"] == 0 and not is_whole(state):
+    flow = flow_container_name(pod)
+    if state is not None and is_doubtful(state):
         yield (
             flow,
             f"Container {flow!r} of {_where(pod)} ended with exit code 0, but the reason "
             f"{state['reason']}{_of_limit(pod, flow)}: what it left as its result is not taken",
         )
-    for status in _all_statuses(pod):
+    for status in all_container_statuses(pod):
         name, last = status["name"], _terminated(status, "lastState")
         if name != flow and last is not None and last["exitCode"] != 0:
             told = _container_cause(pod, name, last).message
@@ -362,14 +364,14 @@ def lost_pods(observation: Observation) -> str | None:
     )
 
 
-def is_whole(state: KubernetesObject) -> bool:
-    """Tell whether a container that ended with exit code 0 ended well altogether.
+def is_doubtful(state: KubernetesObject) -> bool:
+    """Tell whether a container ended with exit code 0, but not well altogether.
 
     One of whose processes was killed for want of memory may have left half a result.
 
     :param state: the container's terminated state.
     """
-    return bool(state.get("reason", "Completed") == "Completed")
+    return state.get("exitCode") == 0 and state.get("reason", "Completed") != "Completed"
 
 
 # --- what both need -----------------------------------------------------------------------------
@@ -396,21 +398,13 @@ def _where(pod: KubernetesObject) -> str:
     return _pod_name(pod) + (f" on node {node!r}" if node else "")
 
 
-def _flow_name(pod: KubernetesObject) -> str:
-    name: str = pod["spec"]["containers"][0]["name"]
-    return name
-
-
 def _is_deleted(pod: KubernetesObject) -> bool:
     return "deletionTimestamp" in pod["metadata"]
 
 
-def _all_statuses(pod: KubernetesObject) -> list[KubernetesObject]:
-    return [*container_statuses(pod, init=True), *container_statuses(pod)]
-
-
 def _restarts(pod: KubernetesObject, name: str) -> int:
-    return sum(s.get("restartCount", 0) for s in _all_statuses(pod) if s["name"] == name)
+    count: int = (container_status(pod, name) or {}).get("restartCount", 0)
+    return count
 
 
 def _restarted(status: KubernetesObject) -> str:

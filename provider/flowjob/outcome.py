@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from flowjob.diagnosis import Diagnosis, diagnose_failure, diagnose_flow, is_whole
+from flowjob.diagnosis import Diagnosis, diagnose_failure, diagnose_flow, is_doubtful
 from flowjob.exceptions import ResultError
 from flowjob.flows.runner import RESULT_ERROR
 from flowjob.job_status import KubernetesObject, true_condition
@@ -120,7 +120,7 @@ def _facts(state: KubernetesObject) -> dict[str, Any]:
         "exit_code": state.get("exitCode"),
         "started_at": state.get("startedAt"),
         "finished_at": state.get("finishedAt"),
-        "termination_message": (state.get("message") or "") if is_whole(state) else "",
+        "termination_message": "" if is_doubtful(state) else state.get("message") or "",
     }
 
 

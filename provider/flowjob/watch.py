@@ -122,6 +122,7 @@ async def _watch_once(
 
 
 _JOB_SPEC = ("backoffLimit", "managedBy", "parallelism", "ttlSecondsAfterFinished")
+_CONTAINER = ("name", "resources", "restartPolicy")
 _METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp", "deletionTimestamp")
 
 
@@ -144,5 +145,4 @@ def _trimmed(item: KubernetesObject) -> KubernetesObject:
 
 
 def _trimmed_containers(containers: list[KubernetesObject]) -> list[KubernetesObject]:
-    kept = ("name", "resources", "restartPolicy")
-    return [{name: each[name] for name in kept if name in each} for each in containers]
+    return [{name: each[name] for name in _CONTAINER if name in each} for each in containers]

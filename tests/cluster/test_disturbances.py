@@ -37,7 +37,12 @@ def see_end(runs: FlowRuns, job: Manifest) -> tuple[Observation, Outcome]:
         namespace = job["metadata"]["namespace"]
         async with FlowRunWatch(runs.cluster, namespace, flow_run_selector(job)) as watch:
             return await wait_for_end(
-                runs.cluster, watch, job, lambda seen: None, startup_timeout=None, wait_for="job"
+                runs.cluster,
+                watch,
+                job,
+                lambda seen: None,
+                startup_timeout=None,
+                wait_for="job",
             )
 
     return runs.loop.run(wait())
