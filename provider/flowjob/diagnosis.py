@@ -229,11 +229,15 @@ def _container_cause(pod: KubernetesObject, name: str, state: KubernetesObject) 
 def has_started(observation: Observation) -> bool:
     """Tell whether the flow container of any pod runs or has run.
 
-    The Job counts its ready pods, also for who may not list them.
+    The Job counts its ready pods, also for who may not list them. Where it was suspended and
+    released, the pods that it had before do not count.
     """
-    counts = observation.job.get("status") or {}
-    return bool(counts.get("ready") or counts.get("succeeded")) or any(
-        _runs_or_ran(flow_container_status(pod) or {}) for pod in observation.pods.values()
+    status = observation.job.get("status") or {}
+    since = status.get("startTime") or ""
+    return bool(status.get("ready") or status.get("succeeded")) or any(
+        _runs_or_ran(flow_container_status(pod) or {})
+        for pod in observation.pods.values()
+        if str(pod["metadata"].get("creationTimestamp") or since) >= since
     )
 
 

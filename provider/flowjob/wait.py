@@ -10,14 +10,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from flowjob.cluster import ApiError, Cluster, events_path
-from flowjob.diagnosis import Diagnosis, diagnose_start, has_started, is_suspended
+from flowjob.diagnosis import Diagnosis, diagnose_start, has_started, is_suspended, lost_pods
 from flowjob.flow_run import flow_run_selector
 from flowjob.flow_run_watch import FlowRunWatch
 from flowjob.job_status import KubernetesObject
 from flowjob.log_selection import LogSelection
 from flowjob.logs import FlowLog
 from flowjob.observation import Observation, has_ended
-from flowjob.outcome import Outcome, outcome_of, outcome_of_flow, outcome_of_start
+from flowjob.outcome import SUCCEEDED, Outcome, outcome_of, outcome_of_flow, outcome_of_start
 from flowjob.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -72,10 +72,20 @@ async def wait_for_end(
             )
         cause = diagnose_start(observation, await _events_of(cluster, observation))
         return observation, outcome_of_start(_too_late(cause or _NO_CAUSE, startup_timeout))
+    return observation, await _see_end(watch, observation, on_change)
+
+
+async def _see_end(
+    watch: FlowRunWatch, observation: Observation, on_change: Callable[[Observation], None]
+) -> Outcome:
+    """Say how an ended flow run ended; its pods are read where their watch lags behind."""
     if outcome_of(observation).exit_code is None:
         await watch.refresh_pods(observation)
         on_change(observation)
-    return observation, outcome_of(observation)
+    outcome = outcome_of(observation)
+    if outcome.status == SUCCEEDED and (lost := lost_pods(observation)) is not None:
+        log.warning("%s", lost)
+    return outcome
 
 
 async def wait_for_outcome(

@@ -121,7 +121,7 @@ async def _watch_once(
             yield event
 
 
-_JOB_SPEC = ("backoffLimit", "managedBy", "parallelism", "ttlSecondsAfterFinished")
+_JOB_SPEC = ("backoffLimit", "completions", "managedBy", "parallelism", "ttlSecondsAfterFinished")
 _CONTAINER = ("name", "resources", "restartPolicy")
 _METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp", "deletionTimestamp")
 

@@ -59,6 +59,14 @@ def test_a_flow_that_crashed_and_waits_for_its_restart_has_started(
     assert has_started(seen(pod({"waiting": BACK_OFF}, last))) is started
 
 
+def test_a_job_that_is_released_once_more_has_its_start_before_it() -> None:
+    ran = pod({"terminated": CRASHED}, creationTimestamp="2026-01-01T00:00:00Z")
+    observation = seen(ran)
+    assert has_started(observation)
+    observation.job["status"] = {"startTime": "2026-01-01T00:05:00Z"}
+    assert not has_started(observation)
+
+
 def test_a_container_that_is_restarted_again_and_again_is_told_by_how_it_ended() -> None:
     cause = diagnose_start(seen(pod({"waiting": BACK_OFF}, NOT_FOUND)))
     assert cause is not None

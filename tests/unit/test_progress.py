@@ -54,3 +54,28 @@ def test_what_keeps_the_job_active_after_its_flow_is_told_once() -> None:
         "The flow has ended, and these containers of its pod still run: proxy",
     ]
     assert list(progress.news(observation)) == []
+
+
+def test_pods_that_run_side_by_side_are_no_attempts_of_one_another() -> None:
+    job = {"metadata": {"name": "job"}, "spec": {"backoffLimit": 6, "completions": 2}}
+    pods = {name: pod(name, {"running": {}}) for name in ("a", "b")}
+    assert list(Progress().news(Observation(job, pods))) == [
+        "Pod a runs the flow on node n",
+        "Pod b runs the flow on node n",
+    ]
+
+
+def test_a_sidecar_that_crashes_again_and_again_is_told_though_the_flow_runs_on() -> None:
+    shown = pod("a", {"running": {}})
+    crash = {"exitCode": 7, "reason": "Error"}
+    shown["status"]["containerStatuses"].append(
+        {
+            "name": "proxy",
+            "state": {"running": {}},
+            "lastState": {"terminated": crash},
+            "restartCount": 3,
+        }
+    )
+    _, line = Progress().news(Observation({"metadata": {"name": "job"}}, {"1": shown}))
+    assert line.startswith("Container 'proxy' of pod 'a'")
+    assert "exit code 7" in line

@@ -324,7 +324,7 @@ class FlowJobOperator(BaseOperator):
         name, namespace = (self._own_xcom(context, key) for key in (_JOB_NAME, _NAMESPACE))
         job = session.run(session.execution.resume(namespace, name))
         if job is None:
-            told = f"the Job {name!r} was deleted before its flow ended"
+            told = f"the Job {name!r} was deleted before it was seen to end"
             return self._collect(context, session, Outcome(FAILED, "JobDeleted", told))
         with self._cancellable(context, session):
             if failure.get("error") == _TRIGGER_TIMEOUT:
