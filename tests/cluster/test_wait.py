@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import pytest
+import yaml
+
 from tests.cluster.audit import AuditLog
-from tests.cluster.flow_runs import SPEC, FlowRuns
+from tests.cluster.fixtures import Cluster
+from tests.cluster.flow_runs import SPEC, FlowRuns, connect
 from tests.cluster.node.node import Node
+from tests.cluster.proxy import FaultProxy
+from tests.cluster.wait import wait_for
 
 
 def test_a_failed_flow_tells_exit_code_and_container(flow_runs: FlowRuns) -> None:
@@ -74,3 +82,30 @@ def test_the_users_suspended_job_is_waited_for(
     assert flow_runs.wait(job).status == "succeeded"
     assert flow_runs.lines == ["released"]
     release.join()
+
+
+def test_a_flow_that_starts_while_the_api_server_is_away_is_not_taken_for_one_that_does_not(
+    cluster: Cluster,
+    core_v1: Any,
+    namespace: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def is_scheduled() -> bool:
+        return any(pod.spec.node_name for pod in core_v1.list_namespaced_pod(namespace).items)
+
+    spec = yaml.safe_load(SPEC)
+    first = {"name": "first", "image": cluster.shell_image, "command": ["sleep", "4"]}
+    spec["spec"]["template"]["spec"]["initContainers"] = [first]
+    with FaultProxy(cluster.kubeconfig, tmp_path) as proxy, ThreadPoolExecutor(1) as thread:
+        connection = connect(proxy.kubeconfig, monkeypatch)
+        with FlowRuns(connection, namespace, cluster.shell_image) as flow_runs:
+            job = flow_runs.create(flow_runs.manifest("sleep 9", yaml.safe_dump(spec)))
+            started = time.monotonic()
+            outcome = thread.submit(flow_runs.wait, job, startup_timeout=7)
+            wait_for(is_scheduled, "the pod to be scheduled")
+            proxy.cut()
+            mend = threading.Timer(max(started + 10 - time.monotonic(), 0), proxy.mend)
+            mend.start()
+            assert outcome.result(60).status == "succeeded"
+            mend.join()
