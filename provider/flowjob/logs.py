@@ -23,6 +23,8 @@ _SILENCE = 300
 # Seconds that the pod's status may lag behind the end of its log stream, or that behind the Job's
 # end: a stream that a kubelet leaves open is given up then, and the log read once more.
 _STATUS_LAG = 2
+# Seconds after which a log that ends in the middle of a line is read once more.
+_WRITING = 1
 # Lines of stdout and stderr may stand in the log a little out of the order of their times.
 DISORDER = timedelta(seconds=2)
 # So many timestamps are kept before the old ones are forgotten.
@@ -263,20 +265,36 @@ async def log_lines(
     query |= {"previous": "true"} if previous else {}
     query |= {"sinceTime": since} if since else {}
     query |= {"tailLines": str(tail)} if tail else {}
-    rest = b""
-    try:
-        async with cluster.open("GET", f"{pod_path(pod)}/log", query, silence=_SILENCE) as answer:
-            async for chunk in answer.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    yield line
-    except ApiError as error:
-        # 400: the container does not run yet, or has no earlier run. 404: the pod is gone.
-        if error.code not in (400, 404):
-            raise
-    # The unfinished line of a stream that goes on is read again when it is done.
-    if rest and not follow:
-        yield rest
+    path = f"{pod_path(pod)}/log"
+    unfinished, time = b"", b""
+    while True:
+        rest, is_new = b"", not unfinished
+        try:
+            async with cluster.open("GET", path, query, silence=_SILENCE) as answer:
+                async for chunk in answer.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        is_new = is_new or line.startswith(time)
+                        if is_new:
+                            yield line
+        except ApiError as error:
+            # 400: the container does not run yet, or has no earlier run. 404: the pod is gone.
+            if error.code not in (400, 404):
+                raise
+        if not is_new:
+            rest = unfinished
+        # The unfinished line of a stream that goes on is read again when it is done.
+        if not rest or follow:
+            return
+        match = _LINE.match(rest)
+        if rest == unfinished or match is None:
+            yield rest
+            return
+        # The node may still be writing the end of a container that ended just now.
+        unfinished, time = rest, match.group()
+        query["sinceTime"] = (match[1] + match[3]).decode()
+        query.pop("tailLines", None)
+        await asyncio.sleep(_WRITING)
 
 
 def split_line(line: bytes) -> tuple[str, str]:

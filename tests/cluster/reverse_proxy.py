@@ -76,6 +76,7 @@ class ReverseProxy:
         self.kubeconfig = folder / "reverse-proxy.kubeconfig"
         self._before: list[Hold] = []
         self._after: list[Hold] = []
+        self._shortened: list[tuple[str, str, int]] = []
         self._loop = LoopThread()
 
     def __enter__(self) -> Self:
@@ -109,6 +110,10 @@ class ReverseProxy:
         hold = Hold(self._loop, method, path_end)
         self._after.append(hold)
         return hold
+
+    def shorten_reply(self, method: str, path_end: str, size: int) -> None:
+        """Pass so many bytes of the next such answer on, and end it as if that were all."""
+        self._shortened.append((method, path_end, size))
 
     def stall(self) -> None:
         """Pass no more of any answer on, but keep the connections."""
@@ -167,11 +172,24 @@ class ReverseProxy:
         response.enable_chunked_encoding()
         await self._flowing.wait()
         await response.prepare(request)
+        size = self._size(request)
         async for chunk in answer.content.iter_any():
             await self._flowing.wait()
-            await response.write(chunk)
+            await response.write(chunk[:size])
+            size = size and max(size - len(chunk), 0)
+            if size == 0:
+                break
         await response.write_eof()
         return response
+
+    def _size(self, request: web.Request) -> int | None:
+        """Return how many bytes of the answer are passed on, None: all."""
+        for entry in self._shortened:
+            method, path_end, size = entry
+            if request.method == method and request.path.endswith(path_end):
+                self._shortened.remove(entry)
+                return size
+        return None
 
 
 async def _do(action: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from tests.cluster.fixtures import Cluster
 from tests.cluster.flow_runs import SPEC, FlowRuns, connect
 from tests.cluster.node.node import Node
 from tests.cluster.reverse_proxy import ReverseProxy
+from tests.cluster.wait import wait_for
 
 COUNT = "i=0; while [ $i -lt {lines} ]; do echo line $i; i=$((i+1)); sleep {pause}; done"
 
@@ -107,3 +108,21 @@ def test_a_log_stream_that_never_ends_neither_holds_the_flow_run_up_nor_costs_a_
             stream.wait_until_reached(0)
             assert flow_runs.lines == ["one", "two"]
             stream.lose()
+
+
+def test_a_log_that_the_node_is_still_writing_is_read_to_its_end(
+    cluster: Cluster, batch_v1: Any, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ReverseProxy(cluster.kubeconfig, tmp_path) as proxy:
+        connection = connect(proxy.kubeconfig, monkeypatch)
+        with FlowRuns(connection, namespace, cluster.shell_image) as flow_runs:
+            job = flow_runs.create(flow_runs.manifest("echo one; echo two; printf three"))
+            name = job["metadata"]["name"]
+            wait_for(
+                lambda: batch_v1.read_namespaced_job(name, namespace).status.completion_time,
+                "the flow's end",
+            )
+            # Into the second line: the first is `TIME one`.
+            proxy.shorten_reply("GET", "/log", len("2026-01-01T00:00:00.123456789Z one\n") + 32)
+            assert flow_runs.wait(job).status == "succeeded"
+            assert flow_runs.lines == ["one", "two", "three"]

@@ -91,8 +91,10 @@ def test_a_flow_that_starts_while_the_api_server_is_away_is_not_taken_for_one_th
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def is_scheduled() -> bool:
-        return any(pod.spec.node_name for pod in core_v1.list_namespaced_pod(namespace).items)
+    def is_starting() -> bool:
+        pods = core_v1.list_namespaced_pod(namespace).items
+        statuses = [status for pod in pods for status in pod.status.init_container_statuses or []]
+        return any(status.state.running for status in statuses)
 
     spec = yaml.safe_load(SPEC)
     first = {"name": "first", "image": cluster.shell_image, "command": ["sleep", "4"]}
@@ -103,7 +105,7 @@ def test_a_flow_that_starts_while_the_api_server_is_away_is_not_taken_for_one_th
             job = flow_runs.create(flow_runs.manifest("sleep 9", yaml.safe_dump(spec)))
             started = time.monotonic()
             outcome = thread.submit(flow_runs.wait, job, startup_timeout=7)
-            wait_for(is_scheduled, "the pod to be scheduled")
+            wait_for(is_starting, "the first container to run")
             proxy.cut()
             mend = threading.Timer(max(started + 10 - time.monotonic(), 0), proxy.mend)
             mend.start()
