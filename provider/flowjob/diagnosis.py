@@ -14,6 +14,7 @@ from flowjob.job_status import KubernetesObject, true_condition
 from flowjob.observation import (
     Observation,
     all_container_statuses,
+    completion_index,
     container_status,
     container_statuses,
     flow_container_name,
@@ -28,7 +29,6 @@ _CANNOT_HEAL = {"InvalidImageName", "RunContainerError", "StartError", "Containe
 _COULD_NOT_START = {"StartError", "ContainerCannotRun"}
 # Exit codes of a container that is told to end: SIGKILL and SIGTERM.
 _TOLD_TO_END = (137, 143)
-_INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 
 # By the words of Kubernetes, what is well known to help; the first that fits is told.
 _REMEDIES = (
@@ -391,9 +391,8 @@ def _remedy(told: str) -> str | None:
 
 def _pod_name(pod: KubernetesObject) -> str:
     """Name a pod and, in an Indexed Job, its index."""
-    metadata = pod["metadata"]
-    index = (metadata.get("labels") or {}).get(_INDEX_LABEL)
-    return f"pod {metadata['name']!r}" + (f" (index {index})" if index is not None else "")
+    index = completion_index(pod)
+    return f"pod {pod['metadata']['name']!r}" + (f" (index {index})" if index is not None else "")
 
 
 def _where(pod: KubernetesObject) -> str:

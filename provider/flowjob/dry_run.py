@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from uuid import uuid4
 
 from flowjob.cluster import Cluster
-from flowjob.exceptions import ClusterError, FlowJobError
+from flowjob.exceptions import ClusterError, FlowJobError, JobRefusedError
 from flowjob.flow_run import FlowRun, TaskInstanceKey
 from flowjob.job_spec import FlowContainer, JobSpec
 
@@ -32,16 +32,16 @@ async def _dry_run(specs: Mapping[str, JobSpec], conn_id: str) -> dict[str, Flow
     async with AsyncExitStack() as stack:
         try:
             cluster = await stack.enter_async_context(Cluster(conn_id))
-        except Exception as error:
-            # Whatever the provider's hook raises: a missing connection, a missing kubeconfig.
-            told = f"cannot use the Airflow connection {conn_id!r}: {type(error).__name__}: {error}"
-            return dict.fromkeys(specs, ClusterError(told.splitlines()[0]))
+        except ClusterError as error:
+            return dict.fromkeys(specs, error)
         for key, spec in specs.items():
             try:
                 async with asyncio.timeout(_PATIENCE):
                     await cluster.check_job(_job(spec, cluster))
             except TimeoutError:
                 errors[key] = ClusterError(f"the API server gave no answer for {_PATIENCE} s")
+            except JobRefusedError as error:
+                errors[key] = spec.locate(error)
             except FlowJobError as error:
                 errors[key] = error
     return errors

@@ -7,11 +7,12 @@ client's models drop the fields that they do not know.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flowjob.exceptions import JobRefusedError
 from flowjob.flow_run import LONGEST_JOB_NAME, FlowRun
 from flowjob.json_values import json_copy
 from flowjob.spec_checks import check_job
@@ -86,9 +87,10 @@ class JobSpec:
         """
         return cls(json_copy(manifest, _in_dict), _in_dict)
 
-    def places(self, fields: Iterable[str]) -> str:
-        """Name the places of fields, such as ``specs/job.yaml:7``, each place once."""
-        return ", ".join(dict.fromkeys(self._where(field) for field in fields))
+    def locate(self, error: JobRefusedError) -> JobRefusedError:
+        """Return the error with the places of the fields that it names: ``specs/job.yaml:7``."""
+        places = ", ".join(dict.fromkeys(self._where(field) for field in error.fields))
+        return JobRefusedError(f"{error} ({places})", error.fields) if places else error
 
     @property
     def base_name(self) -> str | None:

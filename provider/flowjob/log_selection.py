@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from flowjob.job_status import KubernetesObject
 from flowjob.observation import (
     all_container_statuses,
+    completion_index,
     container_names,
     flow_container_name,
     restart_policy,
@@ -18,7 +19,6 @@ from flowjob.observation import (
 
 # So many of the last lines of a container that failed are told where its log was not asked for.
 LAST_LINES = 100
-_INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,9 @@ class LogSelection:
         return [name for name in container_names(pod) if name in self.containers]
 
     def _prefix(self, pod: KubernetesObject, container: str, *, named: bool = False) -> str:
-        metadata = pod["metadata"]
         words = []
         if self.by_pod:
-            words.append((metadata.get("labels") or {}).get(_INDEX_LABEL) or metadata["name"])
+            words.append(completion_index(pod) or pod["metadata"]["name"])
         if named or self.containers != "flow":
             words.append(container)
         return f"[{' '.join(words)}] " if words else ""

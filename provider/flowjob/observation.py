@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from flowjob.job_status import KubernetesObject, is_active
 
+_INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+
 
 @dataclass
 class Observation:
@@ -58,6 +60,12 @@ def restart_policy(pod: KubernetesObject, name: str) -> str | None:
     own = {c["name"]: c.get("restartPolicy") for c in spec.get("initContainers") or []}
     policy: str | None = own.get(name) or spec.get("restartPolicy")
     return policy
+
+
+def completion_index(pod: KubernetesObject) -> str | None:
+    """Return the pod's index, where its Job is an Indexed one."""
+    index: str | None = (pod["metadata"].get("labels") or {}).get(_INDEX_LABEL)
+    return index
 
 
 def flow_container_name(pod: KubernetesObject) -> str:

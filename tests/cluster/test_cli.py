@@ -48,7 +48,8 @@ def test_the_server_tells_what_only_it_knows_and_creates_nothing(
     errors = told.stderr.splitlines()
     assert told.stdout == f"{good}: ok\n"
     assert len(errors) == 3
-    assert errors[0].startswith(f"{misspelt}: the API server refused the Job ")
+    assert errors[0].startswith("the API server refused the Job ")
+    assert errors[0].endswith(f"({misspelt}:6)")
     assert 'unknown field "spec.backofLimit"' in errors[0]
     assert "spec.template.spec.containers[0].env[0].name: value invalid" in errors[1]
     assert errors[2].startswith(f"{no_job}:1: the job spec is a None/Pod")
@@ -67,5 +68,5 @@ def test_a_connection_that_is_not_there_is_told_for_each_file(tmp_path: Path) ->
     file.write_text(SPEC)
     told = check("--conn-id", "nowhere", file, "missing.yaml").stderr.splitlines()
     assert len(told) == 2
-    assert told[0].startswith(f"{file}: cannot use the Airflow connection 'nowhere': ")
+    assert told[0].startswith(f"{file}: the Airflow connection 'nowhere' cannot be used: ")
     assert told[1].startswith("cannot read the job spec missing.yaml: ")

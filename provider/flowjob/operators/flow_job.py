@@ -298,9 +298,7 @@ class FlowJobOperator(BaseOperator):
         try:
             return session.run(session.execution.launch(session.flow_run, manifest))
         except JobRefusedError as error:
-            if not error.fields:
-                raise
-            raise JobRefusedError(f"{error} ({session.spec.places(error.fields)})") from None
+            raise session.spec.locate(error) from None
 
     def _complete(
         self,
