@@ -88,12 +88,13 @@ def test_the_sweep_deletes_the_job_of_a_task_that_was_marked_before_its_trigger_
     marked.wait_for_task("deferred")
     marked.set_state("failed")
     assert marked.wait_for_end() == "failed"
-    world.airflow.triggerer.start()
+    marked.wait_until_ready()
     (job,) = marked.jobs()
 
     swept, _ = sweep(world)
     assert f"{job.metadata.namespace}/{job.metadata.name}" in swept
     marked.wait_until_no_pod_is_left()
+    world.airflow.triggerer.start()
     alive.let_end()
     assert alive.wait_for_end() == "success"
     assert len(alive.jobs_created()) == 1

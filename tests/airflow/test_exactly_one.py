@@ -368,6 +368,7 @@ def test_the_sweep_deletes_what_nobody_waits_for_and_nothing_else(world: World) 
         run.wait_for_effects()
     lost.kill_task()
     assert lost.wait_for_end() == "failed"
+    lost.wait_until_ready()
     (job,) = lost.jobs()
 
     swept, log = sweep(world)

@@ -137,6 +137,10 @@ class Run:
     def wait_for_end(self, timeout: float = 120.0) -> str:
         return self._client.wait_for_run(self.dag_id, self.run_id, timeout)
 
+    def wait_until_ready(self) -> None:
+        """Wait until the Job has counted its pod: the sweep leaves one alone that just changes."""
+        self._wait(lambda: self.jobs()[0].status.ready, "the Job to count its pod")
+
     def wait_for_completion(self) -> None:
         """Wait until the cluster, not Airflow, says that the Job is over."""
         self._wait(lambda: self.jobs()[0].status.completion_time, "the Job's completion")
