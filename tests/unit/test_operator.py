@@ -80,6 +80,8 @@ def test_a_flow_of_no_known_form_is_an_import_error(dag: DAG) -> None:
         {"startup_timeout": 0},
         {"logging_interval": -1},
         {"on_finish": "x"},
+        {"wait_for": "pod"},
+        {"log_containers": "proxy"},
     ],
 )
 def test_an_argument_of_no_known_form_is_an_import_error(
