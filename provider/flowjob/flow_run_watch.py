@@ -38,6 +38,7 @@ class FlowRunWatch:
         self._unclaimed: dict[str, dict[str, KubernetesObject]] = {}
         self._waiters: dict[str, set[asyncio.Event]] = {}
         self._jobs_listed = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._error: Exception | None = None
 
     async def __aenter__(self) -> Self:
@@ -66,10 +67,12 @@ class FlowRunWatch:
         waiters.add(changed)
         try:
             await self._jobs_listed.wait()
+            await self._take_turn()
             observation = await self._observation_of(job)
             while self._error is None:
                 yield observation
                 await changed.wait()
+                await self._take_turn()
                 changed.clear()
         finally:
             waiters.discard(changed)
@@ -83,6 +86,11 @@ class FlowRunWatch:
             await self._look(observation)
             yield observation
             await asyncio.sleep(delay)
+
+    async def _take_turn(self) -> None:
+        """Let one waiter go on after the other: a list wakes thousands, who would hold all up."""
+        async with self._turn:
+            await asyncio.sleep(0)
 
     async def refresh_pods(self, observation: Observation) -> None:
         """Read the pods of a flow run, as their watch may lag behind that of the Jobs.
