@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import resource
 import sys
 import time
@@ -51,6 +52,8 @@ async def wait(metadata: dict[str, Any]) -> None:
 
 
 async def main() -> None:
+    # Standard output is for the figures; Airflow's log may go there, too.
+    logging.disable()
     first, *jobs = json.loads(sys.stdin.readline())
     # The first brings in all modules, and keeps the watch open.
     waiters = [asyncio.create_task(wait(first))]
