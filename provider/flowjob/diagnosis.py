@@ -10,7 +10,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from flowjob.job_status import KubernetesObject, true_condition
+from flowjob.job_status import KubernetesObject, is_being_deleted, true_condition
 from flowjob.observation import (
     Observation,
     all_container_statuses,
@@ -180,7 +180,7 @@ def _pod_cause(pod: KubernetesObject) -> Diagnosis | None:
                 cause, message=f"{cause.message}; the flow's own container did not fail"
             )
         return cause
-    if _is_deleted(pod):
+    if is_being_deleted(pod):
         return Diagnosis("PodDeleted", f"{_where(pod)} was deleted before its flow ended", **where)
     return None
 
@@ -205,11 +205,11 @@ def _container_cause(pod: KubernetesObject, name: str, state: KubernetesObject) 
     elif reason in _COULD_NOT_START:
         message = f"{where} could not start{told}"
         remedy = "check its command and image"
-    elif _is_deleted(pod) and code in _TOLD_TO_END and not _restarts(pod, name):
+    elif is_being_deleted(pod) and code in _TOLD_TO_END and not _restarts(pod, name):
         reason, message = "PodDeleted", f"{where} ended because its pod was deleted"
     else:
         message = f"{where} ended with exit code {code} ({_signal(code) or reason}){told}"
-        if _is_deleted(pod) and pod["spec"].get("restartPolicy") == "Never":
+        if is_being_deleted(pod) and pod["spec"].get("restartPolicy") == "Never":
             # Else the Job itself deletes it at its limit of restarts.
             message += ", and its pod was deleted"
     return Diagnosis(
@@ -399,10 +399,6 @@ def _where(pod: KubernetesObject) -> str:
     """Name a pod and its node."""
     node = pod["spec"].get("nodeName")
     return _pod_name(pod) + (f" on node {node!r}" if node else "")
-
-
-def _is_deleted(pod: KubernetesObject) -> bool:
-    return "deletionTimestamp" in pod["metadata"]
 
 
 def _restarts(pod: KubernetesObject, name: str) -> int:

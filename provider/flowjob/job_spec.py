@@ -14,6 +14,7 @@ from typing import Any
 
 from flowjob.exceptions import JobRefusedError
 from flowjob.flow_run import LONGEST_JOB_NAME, FlowRun
+from flowjob.job_status import has_many_pods
 from flowjob.json_values import json_copy
 from flowjob.spec_checks import check_job
 from flowjob.yaml_file import YamlFile
@@ -123,8 +124,7 @@ class JobSpec:
     @property
     def has_many_pods(self) -> bool:
         """Whether the Job has several pods by design, not one after another has failed."""
-        spec = self._manifest["spec"]
-        return any((spec.get(field) or 1) != 1 for field in ("parallelism", "completions"))
+        return has_many_pods(self._manifest)
 
     @property
     def container_names(self) -> list[str]:

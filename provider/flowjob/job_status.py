@@ -21,6 +21,12 @@ def is_active(job: KubernetesObject) -> bool:
     return not any(true_condition(job, kind) for kind in ("Complete", "Failed"))
 
 
-def is_being_deleted(job: KubernetesObject) -> bool:
-    """Tell whether somebody deleted the Job, and its pods are what keeps it."""
-    return "deletionTimestamp" in job["metadata"]
+def is_being_deleted(item: KubernetesObject) -> bool:
+    """Tell whether a Job or a pod was deleted, and what it has still to end is what keeps it."""
+    return "deletionTimestamp" in item["metadata"]
+
+
+def has_many_pods(job: KubernetesObject) -> bool:
+    """Tell whether a Job has several pods by design, not one after another has failed."""
+    spec = job.get("spec") or {}
+    return any((spec.get(field) or 1) != 1 for field in ("parallelism", "completions"))

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timedelta
 
 from flowjob.cluster import ApiError, Cluster, delays, describe, is_transient, pod_path
-from flowjob.job_status import KubernetesObject
+from flowjob.job_status import KubernetesObject, is_being_deleted
 from flowjob.log_selection import LogSelection, LogStream
 from flowjob.observation import Observation, container_status, restart_policy
 
@@ -184,7 +184,7 @@ class LogFollower:
         return (
             restart_policy(self._pod, self._stream.container) == "Never"
             or (self._pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-            or "deletionTimestamp" in self._pod["metadata"]
+            or is_being_deleted(self._pod)
         )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flowjob.job_status import KubernetesObject, is_active
+from flowjob.job_status import KubernetesObject, is_active, is_being_deleted
 
 _INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 
@@ -92,7 +92,7 @@ def running_beside_ended_flow(pod: KubernetesObject) -> list[str]:
     Native sidecars are not among them: the kubelet ends those by itself.
     """
     state, status = terminated_state(pod), pod.get("status") or {}
-    if state is None or "deletionTimestamp" in pod["metadata"] or status.get("phase") != "Running":
+    if state is None or is_being_deleted(pod) or status.get("phase") != "Running":
         return []
     if state["exitCode"] != 0 and pod["spec"].get("restartPolicy") != "Never":
         return []

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Self
 
 from flowjob.cluster import Cluster
-from flowjob.job_status import KubernetesObject, true_condition
+from flowjob.job_status import KubernetesObject, is_being_deleted, true_condition
 from flowjob.log_selection import LAST_LINES, LogSelection, LogStream
 from flowjob.logs import log_lines, split_line
 from flowjob.observation import Observation
@@ -45,7 +45,7 @@ class PodTails:
         """Take what was just seen of the flow run."""
         all_end = true_condition(observation.job, "FailureTarget") is not None
         for uid, pod in observation.pods.items():
-            if not (all_end or _is_taken_away(pod)):
+            if not (all_end or is_being_deleted(pod)):
                 continue
             for stream in self._selection.streams(pod):
                 key = uid, stream.container
@@ -59,7 +59,7 @@ class PodTails:
             await asyncio.wait(self._readers.values(), timeout=_READ_TIMEOUT)
         told: list[str] = []
         for (uid, _), tail in self._tails.items():
-            if not tail or not (observation.job_gone or _is_taken_away(observation.pods[uid])):
+            if not tail or not (observation.job_gone or is_being_deleted(observation.pods[uid])):
                 continue
             lines = _last_bytes(tail)
             name = observation.pods[uid]["metadata"]["name"]
@@ -75,10 +75,6 @@ class PodTails:
         ) as lines:
             async for line in lines:
                 tail.append(stream.prefix + split_line(line)[1])
-
-
-def _is_taken_away(pod: KubernetesObject) -> bool:
-    return "deletionTimestamp" in pod["metadata"]
 
 
 def _last_bytes(lines: deque[str]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flowjob.diagnosis import diagnose_start, is_suspended, pod_warnings
-from flowjob.job_status import KubernetesObject
+from flowjob.job_status import KubernetesObject, has_many_pods
 from flowjob.observation import (
     Observation,
     flow_container_status,
@@ -41,13 +41,13 @@ def _lines(observation: Observation) -> Iterator[tuple[str, str]]:
         observation.pods.items(), key=lambda entry: str(entry[1]["metadata"]["creationTimestamp"])
     )
     # Pods that are there side by side by design are no attempts of one another.
-    spec = job.get("spec") or {}
-    is_one = all((spec.get(field) or 1) == 1 for field in ("parallelism", "completions"))
+    is_one = not has_many_pods(job)
+    backoff_limit = (job.get("spec") or {}).get("backoffLimit") if is_one else None
     attempt = 0
     for uid, pod in pods:
         restarts = (flow_container_status(pod) or {}).get("restartCount", 0)
         attempt = 1 + restarts + (attempt if is_one else 0)
-        yield uid, _pod_line(pod, attempt, spec.get("backoffLimit") if is_one else None)
+        yield uid, _pod_line(pod, attempt, backoff_limit)
         yield f"{uid} beside", _line_of_others(pod)
         for container, line in pod_warnings(pod):
             yield f"{uid} of {container}", line
