@@ -14,12 +14,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
 
 from flowjob.exceptions import JobSpecError
 from flowjob.yaml_file import YamlFile
 from tests.cluster.fixtures import Cluster
-from tests.unit.odd_specs import ODD_SCALARS, SPECS, annotated, mutated_texts
+from tests.unit.odd_specs import ODD_SCALARS, SPECS, annotated, count_outcomes, mutated_texts
 
 SAMPLE = 250
 Answer = tuple[int, dict[str, Any]]
@@ -114,22 +113,7 @@ def _essence(answer: Answer) -> Any:
 def test_a_sample_of_mutated_specs_means_to_the_server_what_it_means_to_us(
     oracle: Oracle,
 ) -> None:
-    outcomes: Counter[str] = Counter()
-
-    @settings(
-        max_examples=SAMPLE,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(mutated_texts())
-    def case(text: str) -> None:
-        outcomes[compare(oracle, text)] += 1
-
-    case()
-    print(dict(outcomes))
-    assert outcomes.total() >= SAMPLE
+    outcomes = count_outcomes(mutated_texts(), SAMPLE, lambda text: compare(oracle, text))
     assert outcomes["the same to both"] > SAMPLE / 10
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import yaml
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -324,3 +326,27 @@ def _mutate_field(draw: DrawFn, parent: dict[Any, Any], key: Any, places: Any) -
             source, name = draw(st.sampled_from(places))
             if name in source if isinstance(source, dict) else name < len(source):
                 parent[key] = source[name]
+
+
+def count_outcomes(
+    strategy: SearchStrategy[Any], cases: int, outcome: Callable[[Any], str]
+) -> Counter[str]:
+    """Try so many cases, the same ones in each run, and count what became of them."""
+    outcomes: Counter[str] = Counter()
+
+    # `derandomize`: a failure in CI is the failure of every other run.
+    @settings(
+        max_examples=cases,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def case(value: Any) -> None:
+        outcomes[outcome(value)] += 1
+
+    case()
+    print(f"{outcomes.total()} cases: {dict(outcomes)}")
+    assert outcomes.total() >= cases
+    return outcomes

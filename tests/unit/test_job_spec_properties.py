@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +11,13 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 
 from flowjob.exceptions import JobSpecError
 from flowjob.job_spec import FlowContainer, JobSpec
 from flowjob.yaml_file import YamlFile, to_yaml
 from tests.cluster.differences import unexpected_differences
-from tests.unit.odd_specs import SPECS, mutated_dicts, mutated_texts, odd_scalars
+from tests.unit.odd_specs import SPECS, count_outcomes, mutated_dicts, mutated_texts, odd_scalars
 from tests.unit.test_flow_run import FLOW_RUN
 
 CONTAINER = FlowContainer(
@@ -114,39 +111,17 @@ def outcome_of_dict(given: dict[Any, Any]) -> str:
     return _outcome(lambda: (JobSpec.from_dict(given), given))
 
 
-def run(strategy: SearchStrategy[Any], cases: int, outcome: Callable[[Any], str]) -> Counter[str]:
-    """Try so many cases, the same ones in each run, and count what became of them."""
-    outcomes: Counter[str] = Counter()
-
-    # `derandomize`: a failure in CI is the failure of every other run.
-    @settings(
-        max_examples=cases,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(strategy)
-    def case(value: Any) -> None:
-        outcomes[outcome(value)] += 1
-
-    case()
-    print(f"{outcomes.total()} cases: {dict(outcomes)}")
-    assert outcomes.total() >= cases
-    return outcomes
-
-
 def test_the_specs_to_begin_with_are_valid() -> None:
     assert [outcome_of_text(text) for text in SPECS] == [ACCEPTED] * len(SPECS)
 
 
 def test_a_mutated_text_arrives_untouched_or_is_refused() -> None:
-    outcomes = run(mutated_texts(), 2500, outcome_of_text)
+    outcomes = count_outcomes(mutated_texts(), 2500, outcome_of_text)
     assert min(outcomes[ACCEPTED], outcomes[REFUSED]) > 400
 
 
 def test_a_mutated_dict_arrives_untouched_or_is_refused() -> None:
-    outcomes = run(mutated_dicts(), 2000, outcome_of_dict)
+    outcomes = count_outcomes(mutated_dicts(), 2000, outcome_of_dict)
     assert min(outcomes[ACCEPTED], outcomes[REFUSED]) > 400
 
 
@@ -161,14 +136,14 @@ def test_a_file_of_any_bytes_arrives_untouched_or_is_refused(tmp_path: Path) -> 
     texts = st.builds(
         lambda text, encoding: text.encode(encoding, "replace"), mutated_texts(), encodings
     )
-    outcomes = run(texts | st.binary(max_size=300), 500, outcome)
+    outcomes = count_outcomes(texts | st.binary(max_size=300), 500, outcome)
     assert min(outcomes[ACCEPTED], outcomes[REFUSED]) > 50
 
 
 def test_any_text_is_refused_or_is_a_job(tmp_path: Path) -> None:
     # Texts of YAML's own characters nest and name in ways that random ones never do.
     texts = st.text(max_size=200) | st.text("ab:-?[]{}&*!|>'\"%#<,\n\t ~=1.", max_size=200)
-    run(texts | odd_scalars(), 500, outcome_of_text)
+    count_outcomes(texts | odd_scalars(), 500, outcome_of_text)
 
 
 def test_what_is_written_as_yaml_is_read_as_the_same() -> None:
@@ -179,7 +154,7 @@ def test_what_is_written_as_yaml_is_read_as_the_same() -> None:
 
     # A lone surrogate is no text.
     texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=100)
-    run(texts | odd_scalars() | st.sampled_from(SPECS), 500, outcome)
+    count_outcomes(texts | odd_scalars() | st.sampled_from(SPECS), 500, outcome)
 
 
 @pytest.mark.parametrize(
