@@ -1,3 +1,7 @@
 """The fixtures that all tests share."""
 
-pytest_plugins = ["tests.cluster.fixtures", "tests.airflow.fixtures", "tests.airflow.world"]
+pytest_plugins = [
+    "tests.support.cluster",
+    "tests.support.airflow.fixtures",
+    "tests.support.airflow.world",
+]

@@ -37,7 +37,7 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": "FlowJob", "python-modules": ["flowjob.hooks.prefect"]},
         ],
         # `airflow flow-job`, in Airflow 3.2 and later.
-        "cli": ["flowjob.airflow_commands.get_commands"],
+        "cli": ["flowjob.cli.airflow_commands.get_commands"],
         "connection-types": [
             {
                 "connection-type": "prefect",

@@ -10,7 +10,7 @@ import re
 from dataclasses import asdict, dataclass
 from uuid import UUID, uuid5
 
-from flowjob.job_status import KubernetesObject
+from flowjob.kubernetes_object import KubernetesObject
 
 IDENTIFIER_LABEL = "identifier"
 FLOW_RUN_ID_LABEL = "flow_run_id"

@@ -1,1 +1,1 @@
-"""A real Airflow for the tests and the demo: its processes, its database, its REST API."""
+"""Flow runs through a real Airflow and a real Kubernetes cluster."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.airflow.instance import AirflowInstance
-from tests.cluster.wait import wait_for
+from tests.support.airflow.instance import AirflowInstance
+from tests.support.wait import wait_for
 
 
 @pytest.fixture(scope="module")

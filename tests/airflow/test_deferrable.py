@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from tests.airflow.fixtures import NewAirflow
-from tests.airflow.instance import AirflowInstance
 from tests.airflow.test_exactly_one import (
     sweep,
     test_a_backfill_of_twenty_dates_survives_workers_that_are_killed,
@@ -31,13 +29,15 @@ from tests.airflow.test_exactly_one import (
     test_clearing_a_sibling_disturbs_nothing,
 )
 from tests.airflow.test_examples import EXAMPLES
-from tests.airflow.world import Proxied, World, connection
-from tests.cluster.audit import AuditLog
-from tests.cluster.differences import to_dict
-from tests.cluster.fixtures import Cluster
-from tests.cluster.proxy import FaultProxy
-from tests.cluster.suspended_jobs import complete
-from tests.cluster.wait import wait_for
+from tests.support.airflow.fixtures import NewAirflow
+from tests.support.airflow.instance import AirflowInstance
+from tests.support.airflow.world import Proxied, World, connection
+from tests.support.audit import AuditLog
+from tests.support.cluster import Cluster
+from tests.support.differences import to_dict
+from tests.support.proxy import FaultProxy
+from tests.support.suspended_jobs import complete
+from tests.support.wait import wait_for
 
 __all__ = [
     "test_a_backfill_of_twenty_dates_survives_workers_that_are_killed",
@@ -294,7 +294,7 @@ def test_two_hundred_tasks_wait_on_one_watch_and_hear_of_each_end_within_a_secon
     fired = waits.fired()
     lags = sorted(fired[name] - at for name, at in ended.items() if name in fired)
     # Airflow loses many of the last lines that are logged from triggers: what it keeps is a sample.
-    # tests/cluster/test_watch.py has the times of all.
+    # tests/cluster/wait/test_flow_run_watch.py has the times of all.
     assert len(lags) >= 20
     assert lags[int(len(lags) * 0.95)] < 1
 

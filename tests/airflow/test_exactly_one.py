@@ -14,10 +14,10 @@ from uuid import uuid4
 
 import pytest
 
-from flowjob.execution import Execution
 from flowjob.flow_run import TaskInstanceKey
-from flowjob.job_spec import FlowContainer, JobSpec
-from tests.airflow.world import (
+from flowjob.launch.execution import Execution
+from flowjob.spec.job_spec import FlowContainer, JobSpec
+from tests.support.airflow.world import (
     BEFORE_CREATE,
     BEFORE_REPLY,
     BEFORE_XCOM,
@@ -28,10 +28,10 @@ from tests.airflow.world import (
     connection,
     slow_kubeconfig,
 )
-from tests.cluster.fixtures import Cluster
-from tests.cluster.flow_runs import SPEC, FlowRuns, connect, new_flow_run
-from tests.cluster.node.node import Node
-from tests.cluster.wait import wait_for
+from tests.support.cluster import Cluster
+from tests.support.flow_runs import SPEC, FlowRuns, connect, new_flow_run
+from tests.support.node.node import Node
+from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.usefixtures("own_node")
 

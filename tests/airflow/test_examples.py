@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.airflow.instance import AirflowInstance
-from tests.cluster.differences import to_dict, unexpected_differences, with_the_servers_defaults
-from tests.cluster.wait import wait_for
+from tests.support.airflow.instance import AirflowInstance
+from tests.support.differences import to_dict, unexpected_differences, with_the_servers_defaults
+from tests.support.wait import wait_for
 
 DAGS = Path(__file__).parents[2] / "dags"
 EXAMPLES = {

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.airflow.instance import AirflowInstance
+from tests.support.airflow.instance import AirflowInstance
 
 CONNECTION = {
     "connection_id": "prefect_default",

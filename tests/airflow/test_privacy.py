@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.airflow.fixtures import NewAirflow
-from tests.airflow.instance import AirflowInstance
+from tests.support.airflow.fixtures import NewAirflow
+from tests.support.airflow.instance import AirflowInstance
 
 # It stands in the job specs of tests/airflow/dags/specs.
 SPEC_MARKER = "spec-marker-5f1d"

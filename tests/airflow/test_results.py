@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.airflow.instance import AirflowInstance
+from tests.support.airflow.instance import AirflowInstance
 
 Xcoms = Callable[..., dict[str, Any]]
 

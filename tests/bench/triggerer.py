@@ -22,11 +22,11 @@ from typing import Any
 from kubernetes import client, config
 
 from tests.bench.waiters import IDLE_SECONDS
-from tests.cluster.audit import AuditLog
-from tests.cluster.flow_runs import FlowRuns, Manifest
-from tests.cluster.node.node import Node
-from tests.cluster.node.progress import step
-from tests.cluster.suspended_jobs import complete, suspended_job
+from tests.support.audit import AuditLog
+from tests.support.flow_runs import FlowRuns, Manifest
+from tests.support.node.node import Node
+from tests.support.node.progress import step
+from tests.support.suspended_jobs import complete, suspended_job
 
 NAMESPACE = "default"
 

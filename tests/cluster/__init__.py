@@ -1,1 +1,1 @@
-"""A real Kubernetes cluster for the tests: the one in KUBECONFIG, or a node of our own."""
+"""The rooms of the package on a real Kubernetes cluster, without Airflow's processes."""

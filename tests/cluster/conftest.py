@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.fixtures import Cluster
-from tests.cluster.flow_runs import FlowRuns, connect
+from tests.support.cluster import Cluster
+from tests.support.flow_runs import FlowRuns, connect
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cluster.node.binaries import _go
-from tests.cluster.node.cache import make_once
-from tests.cluster.node.progress import run_long, step
+from tests.support.node.binaries import _go
+from tests.support.node.cache import make_once
+from tests.support.node.progress import run_long, step
 
 _HERE = Path(__file__).parent
 

@@ -10,10 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from tests.airflow.client import AirflowClient, AirflowClientError
-from tests.airflow.component import ComponentError
-from tests.cluster.node.errors import NodeError
-from tests.cluster.wait import wait_for
 from tests.demo.show import show_run
 from tests.demo.system import (
     FOLDER,
@@ -25,6 +21,10 @@ from tests.demo.system import (
     running_system,
     serve,
 )
+from tests.support.airflow.client import AirflowClient, AirflowClientError
+from tests.support.airflow.component import ComponentError
+from tests.support.node.errors import NodeError
+from tests.support.wait import wait_for
 
 _LOG_FILE = FOLDER / "up.log"
 _STOP_SECONDS = 60.0

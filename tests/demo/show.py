@@ -3,7 +3,7 @@
 import json
 import os
 
-from tests.airflow.client import FINISHED_STATES, AirflowClient, Json
+from tests.support.airflow.client import FINISHED_STATES, AirflowClient, Json
 
 _DAG_ID = "hello_flow"
 _TASK_ID = "hello"

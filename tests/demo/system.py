@@ -17,11 +17,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.airflow.instance import AirflowInstance, kubernetes_connection
-from tests.airflow.sessions import Guard
-from tests.cluster.node.images import FLOW_IMAGE
-from tests.cluster.node.node import Node, build
-from tests.cluster.node.progress import say, step
+from tests.support.airflow.instance import AirflowInstance, kubernetes_connection
+from tests.support.airflow.sessions import Guard
+from tests.support.node.images import FLOW_IMAGE
+from tests.support.node.node import Node, build
+from tests.support.node.progress import say, step
 
 _CHECKOUT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("FLOWJOB_DEMO_FOLDER") or _CHECKOUT / ".flowjob").resolve()

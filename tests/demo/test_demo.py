@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.airflow.sessions import members
-from tests.cluster.fixtures import Cluster
-from tests.cluster.interrupts import INTERRUPTIBLE
-from tests.cluster.wait import wait_for
+from tests.support.airflow.sessions import members
+from tests.support.cluster import Cluster
+from tests.support.interrupts import INTERRUPTIBLE
+from tests.support.wait import wait_for
 
 CHECKOUT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cluster.node.progress import step
+from tests.support.node.progress import step
 
 _CREATE_CLUSTER_FOLDER = Path("/etc/postgresql-common/createcluster.d")
 

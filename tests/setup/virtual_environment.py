@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cluster.node.progress import step
 from tests.setup import debian
+from tests.support.node.progress import step
 
 _CHECKOUT = Path(__file__).parents[2]
 _UV = "uv==0.13.9"

@@ -1,4 +1,8 @@
-"""What the flow container runs, and how: one kind of flow a module."""
+"""What the flow container runs, and how: one kind of flow a module.
+
+It promises a command, arguments and variables, escaped for the kubelet. Pure: it may know neither
+the job spec nor where the flow runs.
+"""
 
 from __future__ import annotations
 

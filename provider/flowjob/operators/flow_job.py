@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 from airflow.sdk import BaseOperator
 
-from flowjob.environment import flow_environment, parameters_json
 from flowjob.exceptions import (
     ClusterError,
     FlowError,
@@ -26,10 +25,11 @@ from flowjob.exceptions import (
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, FlowRun, TaskInstanceKey
 from flowjob.flows import Flow, as_flow
 from flowjob.flows.base import FlowConnection, FlowRequest
-from flowjob.job_spec import FlowContainer, JobSpec, Manifest
-from flowjob.job_status import is_active
-from flowjob.log_selection import LogSelection
-from flowjob.outcome import (
+from flowjob.launch.environment import flow_environment, parameters_json
+from flowjob.logs.selection import LogSelection
+from flowjob.spec.job_spec import FlowContainer, JobSpec, Manifest
+from flowjob.status.job import is_active
+from flowjob.status.outcome import (
     CANCELLED,
     FAILED,
     SUCCEEDED,
@@ -37,12 +37,12 @@ from flowjob.outcome import (
     explain_failure,
     parse_result,
 )
-from flowjob.task_states import airflow_address
+from flowjob.worker.task_states import airflow_address
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from flowjob.worker_session import WorkerSession
+    from flowjob.worker.session import WorkerSession
 
 OnFinish = Literal["keep", "delete", "delete_succeeded"]
 WaitFor = Literal["job", "flow"]
@@ -258,7 +258,7 @@ class FlowJobOperator(BaseOperator):
             # First of all: the secrets in it are masked in every log line from here on.
             env = self._rendered_env(context)
 
-            from flowjob.worker_session import WorkerSession
+            from flowjob.worker.session import WorkerSession
 
             spec = self._job_spec or self._load_job_spec(str(self.job_spec_file))
             flow_run = _flow_run(context)
@@ -334,7 +334,7 @@ class FlowJobOperator(BaseOperator):
 
     def _wait(self, session: WorkerSession, job: Manifest) -> Outcome:
         """Wait in this worker."""
-        from flowjob.wait import wait_for_outcome
+        from flowjob.wait.until_end import wait_for_outcome
 
         outcome = wait_for_outcome(
             session.cluster,
@@ -353,7 +353,7 @@ class FlowJobOperator(BaseOperator):
         self, context: Context, session: WorkerSession, job: Manifest, event: dict[str, Any]
     ) -> None:
         """Fetch what the flow wrote since the last time; a log that is gone costs its lines."""
-        from flowjob.log_collection import collect_logs
+        from flowjob.logs.collect import collect_logs
 
         ti = context["ti"]
         is_over = not event or bool(event.get("outcome"))
@@ -446,8 +446,8 @@ class FlowJobOperator(BaseOperator):
         """Delete the Job after Airflow knows of its success: until then a try may adopt it."""
 
         def delete(_: Context) -> None:
-            from flowjob.cluster import Cluster
-            from flowjob.loop_thread import LoopThread
+            from flowjob.cluster.api_server import Cluster
+            from flowjob.worker.loop_thread import LoopThread
 
             with LoopThread() as loop, loop.use(Cluster(self.kubernetes_conn_id)) as cluster:
                 loop.run(cluster.delete_job(job))
@@ -572,7 +572,7 @@ class FlowJobOperator(BaseOperator):
 
     def _last_lines(self, context: Context, session: WorkerSession, outcome: Outcome) -> list[str]:
         """Read the last lines of the container that failed, if they are still there."""
-        from flowjob.log_collection import last_lines
+        from flowjob.logs.collect import last_lines
 
         if outcome.pod is None:
             return []
@@ -685,7 +685,7 @@ def _flow_connection(conn_id: str) -> FlowConnection:
 
 def _namespace_of_connection(kubernetes_conn_id: str) -> str | None:
     """Return the namespace that a cluster's connection names, None where it cannot be read."""
-    from flowjob.cluster import kubernetes_hook
+    from flowjob.cluster.api_server import kubernetes_hook
 
     try:
         namespace: str | None = kubernetes_hook()(conn_id=kubernetes_conn_id).get_namespace()

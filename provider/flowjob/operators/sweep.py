@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey, annotation, task_instance_of
-from flowjob.job_status import KubernetesObject, is_active, is_being_deleted
-from flowjob.task_states import TaskStates, airflow_address, has_ended, task_states
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.status.job import is_active, is_being_deleted
+from flowjob.worker.task_states import TaskStates, airflow_address, has_ended, task_states
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -53,8 +54,8 @@ class FlowJobSweepOperator(BaseOperator):
 
         :raises ClusterError: the cluster gave no usable answer.
         """
-        from flowjob.cluster import Cluster
-        from flowjob.loop_thread import LoopThread
+        from flowjob.cluster.api_server import Cluster
+        from flowjob.worker.loop_thread import LoopThread
 
         swept = []
         with LoopThread() as loop, loop.use(Cluster(self.kubernetes_conn_id)) as cluster:

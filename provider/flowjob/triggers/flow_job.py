@@ -11,11 +11,11 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from flowjob.airflow_thread import in_thread
+from flowjob.cluster.airflow_thread import in_thread
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey
-from flowjob.job_status import KubernetesObject
-from flowjob.log_selection import LogSelection
-from flowjob.task_states import task_states, was_killed
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.logs.selection import LogSelection
+from flowjob.worker.task_states import task_states, was_killed
 
 # Seconds that Airflow may take to say what became of the task, and the API server to delete.
 _KILL_TIMEOUT = 25
@@ -121,9 +121,9 @@ class FlowJobTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         """Wait for the flow run's end, or for ``logging_interval``; return the event's payload."""
-        from flowjob.pod_tails import PodTails
-        from flowjob.shared_watch import shared_watch
-        from flowjob.wait import wait_for_end
+        from flowjob.logs.tails import PodTails
+        from flowjob.wait.shared_watch import shared_watch
+        from flowjob.wait.until_end import wait_for_end
 
         payload: dict[str, Any] = {"job": self._job, "outcome": None, "told_pods": []}
         async with (
@@ -160,7 +160,7 @@ class FlowJobTrigger(BaseTrigger):
             states = await in_thread(task_states, [self._key])
             if not was_killed(self._key, states):
                 return
-            from flowjob.shared_watch import shared_watch
+            from flowjob.wait.shared_watch import shared_watch
 
             self.log.info("The task was ended in Airflow: deleting its Job %s", self.job_name)
             async with shared_watch(self.kubernetes_conn_id, self.namespace) as (cluster, _):

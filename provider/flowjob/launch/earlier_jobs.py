@@ -1,0 +1,48 @@
+"""What a try does with the Jobs of the tries before it.
+
+Pure: no Airflow, no Kubernetes client.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flowjob.flow_run import FlowRun, annotation
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.status.job import is_active, is_being_deleted, true_condition
+
+
+@dataclass(frozen=True)
+class EarlierJobs:
+    """What to do with the Jobs of a task instance's earlier tries (DESIGN section 4.3).
+
+    :param adopted: the Job that this try goes on with, None: it launches one of its own.
+    :param in_the_way: the Jobs that must be gone before it does.
+    """
+
+    adopted: KubernetesObject | None
+    in_the_way: list[KubernetesObject]
+
+
+def sort_earlier_jobs(flow_run: FlowRun, jobs: list[KubernetesObject]) -> EarlierJobs:
+    """Choose among the Jobs with the identifier of the flow run's task instance.
+
+    A Job of the same generation that is active or succeeded is adopted: the worker that waited for
+    it died. Any other that may still run is in the way, and so is one that is being deleted, as
+    its pods end only after their grace period.
+    """
+    own = [job for job in jobs if annotation(job, "airflow") == flow_run.airflow]
+    same_generation = [
+        job
+        for job in own
+        if annotation(job, "generation") == flow_run.generation
+        and not is_being_deleted(job)
+        and not true_condition(job, "Failed")
+    ]
+    adopted = max(
+        same_generation, key=lambda job: str(job["metadata"]["creationTimestamp"]), default=None
+    )
+    in_the_way = [
+        job for job in own if job is not adopted and (is_active(job) or is_being_deleted(job))
+    ]
+    return EarlierJobs(adopted, in_the_way)

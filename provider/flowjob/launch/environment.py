@@ -1,0 +1,78 @@
+"""The environment of the flow container: what every flow run gets, and in which order.
+
+Pure: no Airflow, no Kubernetes client.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flowjob.exceptions import FlowError
+from flowjob.flow_run import FlowRun
+from flowjob.flows.base import escape
+from flowjob.spec.job_spec import JobSpec
+
+# Linux' limit for one variable, 128 KiB, less its name and the byte that ends it.
+_LONGEST_PARAMETERS = 2**17 - len("FLOW_PARAMETERS=") - 1
+
+
+def parameters_json(parameters: Any) -> str:
+    """Encode the operator's ``parameters`` as they reach the flow in ``FLOW_PARAMETERS``.
+
+    :raises FlowError: they are no mapping, hold a value that JSON does not have, or are too large.
+    """
+    if not isinstance(parameters, Mapping):
+        raise FlowError(
+            f"parameters is a {type(parameters).__name__}: give a mapping of names to JSON values"
+        )
+    try:
+        text = json.dumps(parameters, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise FlowError(f"parameters cannot be sent to the flow as JSON: {error}") from None
+    if len(text) > _LONGEST_PARAMETERS:
+        raise FlowError(
+            f"parameters have {len(text)} bytes as JSON, and {_LONGEST_PARAMETERS} fit into a "
+            "variable: write them to storage and pass a reference"
+        )
+    return text
+
+
+def flow_environment(
+    flow_run: FlowRun,
+    spec: JobSpec,
+    *,
+    parameters: str,
+    airflow: Mapping[str, str],
+    flow: Mapping[str, str],
+    user: Mapping[str, Any],
+) -> dict[str, str]:
+    """Collect the variables that we set in the flow container.
+
+    The user's come last: they win, and may refer to ours as ``$(NAME)``.
+
+    :param flow_run: gives ``FLOW_RUN_ID``.
+    :param spec: gives ``FLOW_RESULT_PATH`` and ``FLOW_RESULT_LIMIT`` (bytes), where and how much
+        a flow may write as its result.
+    :param parameters: the flow's parameters as JSON, for ``FLOW_PARAMETERS``.
+    :param airflow: Airflow's own variables, ``AIRFLOW_CTX_*``.
+    :param flow: the variables of this kind of flow.
+    :param user: the operator's ``env``; its values mean what they mean to Kubernetes.
+    :raises FlowError: a name or value of the user's is not a string.
+    """
+    for name, value in user.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise FlowError(
+                f"the env variable {name!r} has a value of type {type(value).__name__}: "
+                "Kubernetes takes strings, write it in quotes"
+            )
+    ours = {
+        "FLOW_RUN_ID": flow_run.flow_run_id,
+        "FLOW_PARAMETERS": parameters,
+        "FLOW_RESULT_PATH": spec.result_path,
+        "FLOW_RESULT_LIMIT": str(spec.result_limit),
+        **airflow,
+        **flow,
+    }
+    return {name: escape(value) for name, value in ours.items()} | dict(user)

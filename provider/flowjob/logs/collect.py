@@ -1,0 +1,130 @@
+"""Collect the logs of a flow run that nobody followed, in one go or bit by bit."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+from contextlib import aclosing
+from datetime import datetime
+
+from flowjob.cluster.api_server import ApiError, Cluster, describe, is_transient, pods_path
+from flowjob.exceptions import ClusterError
+from flowjob.flow_run import flow_run_selector
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.logs.follow import DISORDER, log_lines, split_line
+from flowjob.logs.selection import LogSelection, LogStream
+from flowjob.status.observation import container_status
+
+# By pod uid and container: the time of the last line that was taken.
+Positions = dict[str, str]
+
+# Lines, and characters of each, that are shown under an error.
+_LAST_LINES = 10
+_LONGEST_LAST_LINE = 500
+
+
+async def collect_logs(
+    cluster: Cluster,
+    job: KubernetesObject,
+    selection: LogSelection,
+    emit: Callable[[str], None],
+    positions: Positions,
+    *,
+    is_over: bool,
+    without: Collection[str] = (),
+) -> Positions:
+    """Emit the lines that the pods of a flow run wrote since the last time, pod by pod.
+
+    :param job: the Job, of which its metadata suffices.
+    :param selection: which of the pods' containers.
+    :param emit: takes each line.
+    :param positions: what was returned the last time, empty the first time.
+    :param is_over: take all lines; else the last two seconds are left for the next time.
+    :param without: uids of pods to leave out.
+    :returns: how far each log was taken.
+    :raises ClusterError: the API server is away for too long, or refuses to tell.
+    """
+    path = pods_path(job["metadata"]["namespace"])
+    try:
+        pods = [
+            pod
+            async for page in cluster.pages(path, flow_run_selector(job))
+            for pod in page["items"]
+        ]
+        taken = dict(positions)
+        for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
+            if pod["metadata"]["uid"] in without:
+                continue
+            for stream in selection.streams(pod):
+                key = f"{pod['metadata']['uid']}/{stream.container}"
+                taken[key] = await _collect_log(
+                    cluster, pod, stream, emit, positions.get(key, ""), is_over=is_over
+                )
+    except ApiError as error:
+        raise ClusterError(f"the flow's log cannot be read: {error}") from None
+    return taken
+
+
+async def _collect_log(
+    cluster: Cluster,
+    pod: KubernetesObject,
+    stream: LogStream,
+    emit: Callable[[str], None],
+    after: str,
+    *,
+    is_over: bool,
+) -> str:
+    # Lines that may still get an earlier one before them.
+    held: deque[tuple[str, str]] = deque()
+    latest = taken = after
+
+    def take(until: str) -> None:
+        nonlocal taken
+        while held and held[0][0] <= until:
+            time, text = held.popleft()
+            taken = max(taken, time)
+            emit(stream.prefix + text)
+
+    restarted = (container_status(pod, stream.container) or {}).get("restartCount", 0) > 0
+    for previous in (True, False) if restarted else (False,):
+        async with aclosing(
+            log_lines(
+                cluster,
+                pod,
+                stream.container,
+                previous=previous,
+                since=after or None,
+                tail=stream.tail,
+            )
+        ) as lines:
+            async for line in lines:
+                time, text = split_line(line)
+                if time and time <= after:
+                    continue
+                latest = max(latest, time)
+                held.append((time, text))
+                if latest:
+                    take(_earlier(latest))
+    if is_over:
+        take(latest)
+    return taken
+
+
+def _earlier(time: str) -> str:
+    moment = datetime.fromisoformat(time[:26] + time[29:]) - DISORDER
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}000{time[29:]}"
+
+
+async def last_lines(cluster: Cluster, namespace: str, pod: str, container: str) -> list[str]:
+    """Read the last lines of a container that failed; none where its pod is gone.
+
+    :raises ClusterError: they may not be read.
+    """
+    place = {"metadata": {"name": pod, "namespace": namespace}}
+    try:
+        async with aclosing(log_lines(cluster, place, container, tail=_LAST_LINES)) as lines:
+            return [split_line(line)[1][:_LONGEST_LAST_LINE] async for line in lines]
+    except Exception as error:
+        if not (isinstance(error, ApiError) or is_transient(error)):
+            raise
+        raise ClusterError(f"the last lines cannot be read: {describe(error)}") from None

@@ -1,0 +1,313 @@
+"""Follow the logs of a flow run: every line once, over reconnects and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncGenerator, Callable
+from datetime import datetime, timedelta
+
+from flowjob.cluster.api_server import ApiError, Cluster, delays, describe, is_transient, pod_path
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.logs.selection import LogSelection, LogStream
+from flowjob.status.job import is_being_deleted
+from flowjob.status.observation import Observation, container_status, restart_policy
+
+log = logging.getLogger(__name__)
+
+Emit = Callable[[str], None]
+
+# Seconds without a line after which a follower connects anew: a flow may be silent for hours,
+# and a dead connection looks the same.
+_SILENCE = 300
+# Seconds that the pod's status may lag behind the end of its log stream, or that behind the Job's
+# end: a stream that a kubelet leaves open is given up then, and the log read once more.
+_STATUS_LAG = 2
+# Seconds after which a log that ends in the middle of a line is read once more.
+_WRITING = 1
+# Lines of stdout and stderr may stand in the log a little out of the order of their times.
+DISORDER = timedelta(seconds=2)
+# So many timestamps are kept before the old ones are forgotten.
+_PRUNE_AT = 10_000
+# Seconds that the logs of an ended flow run may take to be read to their ends.
+_FINISH_TIMEOUT = 60
+
+_LINE = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d) ")
+
+
+class LogCursor:
+    """How far a log was read, and which of its last lines were seen.
+
+    Kubernetes' ``sinceTime`` has whole seconds, so a log that is taken up again begins with lines
+    that were read before; their timestamps, which are unique, tell them.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[bytes, datetime] = {}
+        self._latest: datetime | None = None
+        self._prune_at = _PRUNE_AT
+
+    @property
+    def since(self) -> str | None:
+        """From when the log is to be read again (RFC 3339), None: from its beginning."""
+        return (self._latest - DISORDER).isoformat() if self._latest else None
+
+    def take(self, line: bytes) -> str | None:
+        """Return the text of a line ``TIMESTAMP TEXT``, None where it was taken before."""
+        match = _LINE.match(line)
+        if match is None:
+            # Not the flow's: the kubelet's own word, such as that a log is no longer there.
+            return line.decode(errors="replace")
+        timestamp, text = match.group(), line[match.end() :]
+        if timestamp in self._seen:
+            return None
+        second = datetime.fromisoformat((match[1] + match[3]).decode())
+        self._seen[timestamp] = second
+        self._latest = max(second, self._latest or second)
+        if len(self._seen) >= self._prune_at:
+            self._prune(self._latest - DISORDER)
+        return text.decode(errors="replace")
+
+    def _prune(self, since: datetime) -> None:
+        """Forget the lines that are not sent again; seldom, as a burst may be in one second."""
+        self._seen = {stamp: second for stamp, second in self._seen.items() if second >= since}
+        self._prune_at = max(_PRUNE_AT, 2 * len(self._seen))
+
+
+class LogFollower:
+    """Follows one container of one pod.
+
+    :param cluster: where the pod is.
+    :param pod: the pod as it was first seen.
+    :param stream: the container.
+    :param emit: takes each line.
+    """
+
+    def __init__(
+        self, cluster: Cluster, pod: KubernetesObject, stream: LogStream, emit: Emit
+    ) -> None:
+        self._cluster = cluster
+        self._pod = pod
+        self._stream = stream
+        self._emit = emit
+        self._cursor = LogCursor()
+        self._retries = delays()
+        self._job_ended = False
+        self._news = asyncio.Event()
+        self._stream_limit: asyncio.Timeout | None = None
+
+    def see(self, pod: KubernetesObject) -> None:
+        """Take the pod as it was just seen."""
+        self._pod = pod
+        self._news.set()
+
+    def job_ended(self) -> None:
+        """Say that the Job is over: the container will not start, or start again."""
+        self._job_ended = True
+        self._news.set()
+        if self._stream_limit is not None:
+            self._stream_limit.reschedule(asyncio.get_running_loop().time() + _STATUS_LAG)
+
+    async def run(self) -> None:
+        """Follow the log until the container has ended for good and its log is read.
+
+        :raises ApiError: the right to read logs is missing.
+        """
+        restarts = 0
+        while True:
+            self._news.clear()
+            status = container_status(self._pod, self._stream.container) or {}
+            state = status.get("state") or {}
+            if status.get("restartCount", 0) > restarts:
+                restarts = status["restartCount"]
+                await self._read(previous=True)
+            if "terminated" in state and (self._job_ended or self._stays_ended()):
+                await self._read()
+                return
+            if "running" in state:
+                await self._follow()
+            if self._job_ended:
+                # The stream may have been given up, or have ended early.
+                await self._read()
+                return
+            if "running" not in state:
+                await self._news.wait()
+
+    async def _follow(self) -> None:
+        try:
+            try:
+                limit = _STATUS_LAG if self._job_ended else None
+                async with asyncio.timeout(limit) as self._stream_limit:
+                    await self._read(follow=True)
+            finally:
+                self._stream_limit = None
+            await self._wait_for_news(_STATUS_LAG)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.info("The log of the flow broke off (%s), reading on", describe(error))
+            await self._wait_for_news(next(self._retries))
+            # The container may have been restarted meanwhile: its log is another one then.
+            await self._refresh()
+
+    async def _wait_for_news(self, longest: float) -> None:
+        try:
+            async with asyncio.timeout(longest):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    async def _refresh(self) -> None:
+        try:
+            self._pod = await self._cluster.request("GET", pod_path(self._pod))
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+    async def _read(self, *, follow: bool = False, previous: bool = False) -> None:
+        """Emit the lines that are new, to the end of the stream."""
+        since = self._cursor.since
+        async for line in log_lines(
+            self._cluster,
+            self._pod,
+            self._stream.container,
+            follow=follow,
+            previous=previous,
+            since=since,
+            tail=self._stream.tail,
+        ):
+            self._retries = delays()
+            if (text := self._cursor.take(line)) is not None:
+                self._emit(self._stream.prefix + text)
+
+    def _stays_ended(self) -> bool:
+        return (
+            restart_policy(self._pod, self._stream.container) == "Never"
+            or (self._pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+            or is_being_deleted(self._pod)
+        )
+
+
+class FlowLog:
+    """The logs of all the pods of a flow run, each followed from when it is first seen.
+
+    :param cluster: where the pods are.
+    :param selection: which of their containers.
+    :param emit: takes each line.
+    """
+
+    def __init__(self, cluster: Cluster, selection: LogSelection, emit: Emit) -> None:
+        self._cluster = cluster
+        self._selection = selection
+        self._emit = emit
+        # By pod uid and container.
+        self._followers: dict[tuple[str, str], tuple[LogFollower, asyncio.Task[None]]] = {}
+
+    def see(self, observation: Observation) -> None:
+        """Take the pods as they were just seen."""
+        for uid, pod in observation.pods.items():
+            for stream in self._selection.streams(pod):
+                key = uid, stream.container
+                if key in self._followers:
+                    self._followers[key][0].see(pod)
+                else:
+                    follower = LogFollower(self._cluster, pod, stream, self._emit)
+                    self._followers[key] = follower, asyncio.create_task(follower.run())
+
+    async def finish(self) -> None:
+        """Read the logs of an ended flow run to their ends.
+
+        A log that cannot be read costs its lines, never the outcome.
+        """
+        for follower, _ in self._followers.values():
+            follower.job_ended()
+        tasks = [task for _, task in self._followers.values()]
+        if not tasks:
+            return
+        done, unfinished = await asyncio.wait(tasks, timeout=_FINISH_TIMEOUT)
+        if unfinished:
+            log.warning("The flow's log was not read to its end within %s s", _FINISH_TIMEOUT)
+        for task in done:
+            if error := task.exception():
+                log.warning("The flow's log cannot be read: %s", describe(error))
+
+    async def close(self) -> None:
+        """Stop following."""
+        tasks = [task for _, task in self._followers.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def log_lines(
+    cluster: Cluster,
+    pod: KubernetesObject,
+    container: str,
+    *,
+    follow: bool = False,
+    previous: bool = False,
+    since: str | None = None,
+    tail: int | None = None,
+) -> AsyncGenerator[bytes]:
+    """Yield the lines of a container's log, each as ``TIMESTAMP TEXT``.
+
+    There are none where the container has not started or the pod is gone.
+
+    :param pod: the pod, of which its name and namespace suffice.
+    :param follow: go on until the container ends.
+    :param previous: read the log of the container before its last restart.
+    :param since: from when on (RFC 3339; Kubernetes looks at whole seconds alone).
+    :param tail: only so many of the last lines.
+    :raises ApiError: the right to read logs is missing.
+    """
+    query = {"container": container, "timestamps": "true"}
+    query |= {"follow": "true"} if follow else {}
+    query |= {"previous": "true"} if previous else {}
+    query |= {"sinceTime": since} if since else {}
+    query |= {"tailLines": str(tail)} if tail else {}
+    path = f"{pod_path(pod)}/log"
+    unfinished, time = b"", b""
+    while True:
+        rest, is_new = b"", not unfinished
+        try:
+            async with cluster.open("GET", path, query, silence=_SILENCE) as answer:
+                async for chunk in answer.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        is_new = is_new or line.startswith(time)
+                        if is_new:
+                            yield line
+        except ApiError as error:
+            # 400: the container does not run yet, or has no earlier run. 404: the pod is gone.
+            if error.code not in (400, 404):
+                raise
+        if not is_new:
+            rest = unfinished
+        # The unfinished line of a stream that goes on is read again when it is done.
+        if not rest or follow:
+            return
+        match = _LINE.match(rest)
+        if rest == unfinished or match is None:
+            yield rest
+            return
+        # The node may still be writing the end of a container that ended just now.
+        unfinished, time = rest, match.group()
+        query["sinceTime"] = (match[1] + match[3]).decode()
+        query.pop("tailLines", None)
+        await asyncio.sleep(_WRITING)
+
+
+def split_line(line: bytes) -> tuple[str, str]:
+    """Return the time of a line, in a form that sorts, and its text.
+
+    A line without a time is not the flow's but the kubelet's own word, such as that a log is no
+    longer there.
+    """
+    match = _LINE.match(line)
+    if match is None:
+        return "", line.decode(errors="replace")
+    fraction = (match[2] or b".")[1:].ljust(9, b"0")
+    return (match[1] + b"." + fraction + match[3]).decode(), line[match.end() :].decode(
+        errors="replace"
+    )

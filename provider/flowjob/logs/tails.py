@@ -1,0 +1,89 @@
+"""Keep the last lines of pods that the cluster takes away before a worker can read their logs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Self
+
+from flowjob.cluster.api_server import Cluster
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.logs.follow import log_lines, split_line
+from flowjob.logs.selection import LAST_LINES, LogSelection, LogStream
+from flowjob.status.job import is_being_deleted, true_condition
+from flowjob.status.observation import Observation
+
+_BYTES = 16 * 1024
+# Seconds after the pod's end within which its last lines are read, or given up.
+_READ_TIMEOUT = 5
+
+
+class PodTails:
+    """Reads along once a pod's end is announced; use it as a context manager.
+
+    A Job that reaches its deadline, or its limit of restarts, has its pods deleted: the condition
+    FailureTarget and the pods' deletionTimestamp say so before.
+    """
+
+    def __init__(self, cluster: Cluster, selection: LogSelection) -> None:
+        self._cluster = cluster
+        self._selection = selection
+        # By pod uid and container.
+        self._readers: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._tails: dict[tuple[str, str], deque[str]] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for reader in self._readers.values():
+            reader.cancel()
+        await asyncio.gather(*self._readers.values(), return_exceptions=True)
+
+    def see(self, observation: Observation) -> None:
+        """Take what was just seen of the flow run."""
+        all_end = true_condition(observation.job, "FailureTarget") is not None
+        for uid, pod in observation.pods.items():
+            if not (all_end or is_being_deleted(pod)):
+                continue
+            for stream in self._selection.streams(pod):
+                key = uid, stream.container
+                if key not in self._readers:
+                    tail = self._tails[key] = deque(maxlen=LAST_LINES)
+                    self._readers[key] = asyncio.create_task(self._read(pod, stream, tail))
+
+    async def tell(self, observation: Observation, emit: Callable[[str], None]) -> list[str]:
+        """Emit the last lines of the pods that are taken away, and return their uids."""
+        if self._readers:
+            await asyncio.wait(self._readers.values(), timeout=_READ_TIMEOUT)
+        told: list[str] = []
+        for (uid, _), tail in self._tails.items():
+            if not tail or not (observation.job_gone or is_being_deleted(observation.pods[uid])):
+                continue
+            lines = _last_bytes(tail)
+            name = observation.pods[uid]["metadata"]["name"]
+            emit(f"The cluster takes the pod {name} away, so here are its last {len(lines)} lines:")
+            for line in lines:
+                emit(line)
+            told.append(uid)
+        return told
+
+    async def _read(self, pod: KubernetesObject, stream: LogStream, tail: deque[str]) -> None:
+        async with aclosing(
+            log_lines(self._cluster, pod, stream.container, follow=True, tail=LAST_LINES)
+        ) as lines:
+            async for line in lines:
+                tail.append(stream.prefix + split_line(line)[1])
+
+
+def _last_bytes(lines: deque[str]) -> list[str]:
+    kept: list[str] = []
+    size = 0
+    for line in reversed(lines):
+        size += len(line.encode())
+        if size > _BYTES and kept:
+            break
+        kept.insert(0, line[-_BYTES:])
+    return kept

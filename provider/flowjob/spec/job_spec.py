@@ -1,0 +1,223 @@
+"""``JobSpec``: load and check a user's Job spec, and make the manifest of one flow run from it.
+
+Pure: no Airflow, no Kubernetes client. Manifests stay plain dicts all the way, as the Python
+client's models drop the fields that they do not know.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowjob.exceptions import JobRefusedError
+from flowjob.flow_run import LONGEST_JOB_NAME, FlowRun
+from flowjob.kubernetes_object import all_containers, flow_container
+from flowjob.spec.checks import check_job
+from flowjob.spec.json_values import json_copy
+from flowjob.spec.yaml_file import YamlFile
+from flowjob.status.job import has_many_pods
+
+Manifest = dict[str, Any]
+
+# What the kubelet keeps of a container's termination message and of all of a pod's, in bytes.
+_LONGEST_MESSAGE = 4096
+_LONGEST_MESSAGES_OF_POD = 12288
+
+
+@dataclass(frozen=True)
+class FlowContainer:
+    """What replaces fields of the spec's first container.
+
+    :param image: its image; None leaves the spec's own, and so do the next two.
+    :param command: its entrypoint.
+    :param args: its entrypoint's arguments.
+    :param env: variables by name, in their order; one that the spec has already is replaced in
+        its place, new ones are appended.
+    """
+
+    image: str | None
+    command: list[str] | None
+    args: list[str] | None
+    env: Mapping[str, str]
+
+
+class JobSpec:
+    """A Kubernetes Job manifest that a user wrote; what was loaded is never changed."""
+
+    def __init__(self, manifest: Manifest, where: Callable[[str], str]) -> None:
+        """Check the parts of the manifest that a flow run touches; the rest is Kubernetes'.
+
+        :param manifest: the Job as a dict.
+        :param where: names the place of a field (``spec.template.spec.containers[0]``) for
+            messages.
+        :raises JobSpecError: it is no Job whose first container can run a flow.
+        """
+        check_job(manifest, where)
+        self._manifest = manifest
+        self._where = where
+
+    @classmethod
+    def from_file(cls, path: Path) -> JobSpec:
+        """Load a YAML file with exactly one Job.
+
+        :raises JobSpecError: it cannot be read, is no YAML, or is no Job; the message names the
+            file and, where there is one, line and field.
+        """
+        return cls._from_yaml(YamlFile.read(path))
+
+    @classmethod
+    def from_text(cls, text: str, source: str) -> JobSpec:
+        """Load YAML text; ``source`` names it in messages.
+
+        :raises JobSpecError: as ``from_file``.
+        """
+        return cls._from_yaml(YamlFile(text, source))
+
+    @classmethod
+    def _from_yaml(cls, file: YamlFile) -> JobSpec:
+        return cls(file.content, file.where)
+
+    @classmethod
+    def from_dict(cls, manifest: Manifest) -> JobSpec:
+        """Take a Job as a dict, as the operator's ``job_spec`` gives it.
+
+        :raises JobSpecError: it is no Job whose first container can run a flow, or holds what
+            JSON does not have.
+        """
+        return cls(json_copy(manifest, _in_dict), _in_dict)
+
+    def locate(self, error: JobRefusedError) -> JobRefusedError:
+        """Return the error with the places of the fields that it names: ``specs/job.yaml:7``."""
+        places = ", ".join(dict.fromkeys(self._where(field) for field in error.fields))
+        return JobRefusedError(f"{error} ({places})", error.fields) if places else error
+
+    @property
+    def base_name(self) -> str | None:
+        """What the user called the Job: ``metadata.name``, else ``generateName``."""
+        metadata = self._manifest.get("metadata") or {}
+        return metadata.get("name") or metadata.get("generateName")
+
+    @property
+    def namespace(self) -> str | None:
+        """The namespace that the spec names."""
+        return (self._manifest.get("metadata") or {}).get("namespace")
+
+    @property
+    def image(self) -> str:
+        """The flow container's own image, empty in a dummy first container."""
+        return self._flow_container.get("image") or ""
+
+    @property
+    def ttl(self) -> int | None:
+        """Seconds after its end until Kubernetes deletes the Job (``ttlSecondsAfterFinished``)."""
+        seconds: int | None = self._manifest["spec"].get("ttlSecondsAfterFinished")
+        return seconds
+
+    @property
+    def flow_container_name(self) -> str:
+        """The name of the first container, which runs the flow."""
+        name: str = self._flow_container["name"]
+        return name
+
+    @property
+    def has_many_pods(self) -> bool:
+        """Whether the Job has several pods by design, not one after another has failed."""
+        return has_many_pods(self._manifest)
+
+    @property
+    def container_names(self) -> list[str | None]:
+        """The names of the pod's init containers and containers."""
+        return [container.get("name") for container in all_containers(self._pod_spec)]
+
+    @property
+    def has_command(self) -> bool:
+        """Whether the flow container says by itself what it runs."""
+        return bool(self._flow_container.get("command") or self._flow_container.get("args"))
+
+    @property
+    def result_path(self) -> str:
+        """Where in the flow container its termination message, the result, is written."""
+        return self._flow_container.get("terminationMessagePath") or "/dev/termination-log"
+
+    @property
+    def result_limit(self) -> int:
+        """How many bytes of the termination message the kubelet keeps."""
+        count = len(all_containers(self._pod_spec))
+        return min(_LONGEST_MESSAGE, _LONGEST_MESSAGES_OF_POD // count)
+
+    @property
+    def _flow_container(self) -> dict[str, Any]:
+        return flow_container(self._pod_spec)
+
+    @property
+    def _pod_spec(self) -> dict[str, Any]:
+        pod_spec: dict[str, Any] = self._manifest["spec"]["template"]["spec"]
+        return pod_spec
+
+    def for_flow_run(
+        self, flow_run: FlowRun, container: FlowContainer, *, namespace: str, name: str | None
+    ) -> Manifest:
+        """Make the Job of one flow run; it differs from the spec as DESIGN section 4.1 lists.
+
+        :param flow_run: gives the Job's name, labels and annotations.
+        :param container: replaces fields of the first container.
+        :param namespace: namespace of the Job.
+        :param name: what the Job's name begins with, in place of the spec's own.
+        """
+        manifest = copy.deepcopy(self._manifest)
+        metadata = _mapping(manifest, "metadata")
+        template = manifest["spec"]["template"]
+        metadata.pop("generateName", None)
+        metadata["name"] = flow_run.job_name(name or self.base_name, self._longest_name)
+        metadata["namespace"] = namespace
+        template_labels = _mapping(_mapping(template, "metadata"), "labels")
+        if not metadata.get("labels"):
+            # The API server would do so, were it not for the two labels of ours.
+            metadata["labels"] = dict(template_labels)
+        metadata["labels"].update(flow_run.labels)
+        template_labels.update(flow_run.labels)
+        _mapping(metadata, "annotations").update(flow_run.annotations)
+        # The API server takes no Job without it; its own default, Always, is not for Jobs.
+        if not template["spec"].get("restartPolicy"):
+            template["spec"]["restartPolicy"] = "Never"
+        _override(flow_container(template["spec"]), container)
+        return manifest
+
+    @property
+    def _longest_name(self) -> int:
+        """An Indexed Job's name and "-index" together have the limit of a pod's host name."""
+        spec = self._manifest["spec"]
+        if spec.get("completionMode") != "Indexed":
+            return LONGEST_JOB_NAME
+        return LONGEST_JOB_NAME - len(f"-{max((spec.get('completions') or 1) - 1, 0)}")
+
+
+def _in_dict(field: str) -> str:
+    return "job_spec"
+
+
+def _override(container: dict[str, Any], flow: FlowContainer) -> None:
+    for field in ("image", "command", "args"):
+        value = getattr(flow, field)
+        if value is not None:
+            container[field] = value
+    env = [
+        {"name": variable["name"], "value": flow.env[variable["name"]]}
+        if variable.get("name") in flow.env
+        else variable
+        for variable in container.get("env") or []
+    ]
+    present = {variable.get("name") for variable in env}
+    env += [{"name": key, "value": flow.env[key]} for key in flow.env if key not in present]
+    container["env"] = env
+
+
+def _mapping(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the mapping below ``key``, made where the spec has none or an empty one."""
+    if parent.get(key) is None:
+        parent[key] = {}
+    child: dict[str, Any] = parent[key]
+    return child

@@ -1,0 +1,178 @@
+"""From what the cluster shows to what it means: (job, pods) -> ``Outcome``.
+
+Pure: no Airflow, no Kubernetes client, no clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from flowjob.exceptions import ResultError
+from flowjob.flows.runner import RESULT_ERROR
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.status.diagnosis import Diagnosis, diagnose_failure, diagnose_flow, is_doubtful
+from flowjob.status.job import true_condition
+from flowjob.status.observation import Observation, running_beside_ended_flow, terminated_state
+
+SUCCEEDED = "succeeded"
+FAILED = "failed"
+CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a flow run ended.
+
+    :param status: ``succeeded`` or ``failed``.
+    :param reason: Kubernetes' own word for the cause, such as ``OOMKilled``; None on success.
+    :param message: the cause as a sentence, with a remedy where there is a well-known one; None on
+        success.
+    :param pod: the pod that failed, if one did.
+    :param node: that pod's node.
+    :param container: the container that failed, if one did.
+    :param exit_code: exit code of the flow container, None where no pod told one.
+    :param started_at: when the flow container started (RFC 3339).
+    :param finished_at: when it ended (RFC 3339).
+    :param termination_message: what it left there as the flow's result; empty where that does not
+        count.
+    :param job_is_active: whether the Job goes on although the flow run is over: it is to be
+        deleted.
+    """
+
+    status: str
+    reason: str | None = None
+    message: str | None = None
+    pod: str | None = None
+    node: str | None = None
+    container: str | None = None
+    exit_code: int | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    termination_message: str = field(default="", repr=False)
+    job_is_active: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what Airflow stores in XCom; the result has an XCom of its own."""
+        facts = asdict(self)
+        del facts["termination_message"], facts["job_is_active"]
+        return facts
+
+
+def outcome_of(observation: Observation) -> Outcome:
+    """Say how an ended flow run ended.
+
+    :param observation: of a Job for which ``has_ended`` holds.
+    """
+    job = observation.job
+    succeeded = true_condition(job, "Complete") is not None
+    cause = None if succeeded else diagnose_failure(observation)
+    pod = _deciding_pod(observation, cause)
+    facts = _facts((terminated_state(pod) if pod else None) or {})
+    if cause is None:
+        return Outcome(SUCCEEDED, **facts)
+    return Outcome(FAILED, **_told(cause), **facts)
+
+
+def outcome_of_flow(observation: Observation) -> Outcome | None:
+    """Say how the flow itself ended, while other containers keep its Job active.
+
+    :returns: None where it has not ended, or nothing keeps the Job from ending by itself.
+    """
+    for pod in observation.pods.values():
+        if not running_beside_ended_flow(pod):
+            continue
+        state = terminated_state(pod) or {}
+        facts = _facts(state)
+        if state["exitCode"] == 0:
+            return Outcome(SUCCEEDED, **facts, job_is_active=True)
+        return Outcome(FAILED, **_told(diagnose_flow(pod)), **facts, job_is_active=True)
+    return None
+
+
+def outcome_of_start(cause: Diagnosis) -> Outcome:
+    """Say that a flow run is over because its flow container does not start."""
+    return Outcome(FAILED, **_told(cause), job_is_active=True)
+
+
+def explain_failure(outcome: Outcome, last_lines: Sequence[str]) -> str:
+    """Return what the task's error says: the cause in one sentence, and under it the evidence.
+
+    :param outcome: of a flow run that failed.
+    :param last_lines: of the log of the container that failed, empty where they are not known.
+    """
+    facts = [f"reason: {outcome.reason}"]
+    facts += [
+        f"{name.replace('_', ' ')}: {value}"
+        for name in ("container", "pod", "node", "exit_code")
+        if (value := getattr(outcome, name)) is not None
+    ]
+    text = f"the flow run failed: {outcome.message}\n  {', '.join(facts)}"
+    if last_lines:
+        text += "\n  the last lines of its log:" + "".join(f"\n    {line}" for line in last_lines)
+    return text
+
+
+def _facts(state: KubernetesObject) -> dict[str, Any]:
+    """Take from a terminated flow container what an outcome has of it."""
+    return {
+        "exit_code": state.get("exitCode"),
+        "started_at": state.get("startedAt"),
+        "finished_at": state.get("finishedAt"),
+        "termination_message": "" if is_doubtful(state) else state.get("message") or "",
+    }
+
+
+def _told(cause: Diagnosis) -> dict[str, Any]:
+    facts = {name: getattr(cause, name) for name in ("reason", "pod", "node", "container")}
+    return {**facts, "message": str(cause)}
+
+
+def _deciding_pod(observation: Observation, cause: Diagnosis | None) -> KubernetesObject | None:
+    """Choose the pod of the cause, else the one that ended last in the way the Job did."""
+
+    def rank(pod: KubernetesObject) -> tuple[bool, str]:
+        is_cause = cause is not None and pod["metadata"]["name"] == cause.pod
+        return is_cause, (terminated_state(pod) or {}).get("finishedAt") or ""
+
+    ended = [
+        pod
+        for pod in observation.pods.values()
+        if (state := terminated_state(pod)) and (state["exitCode"] == 0) == (cause is None)
+    ]
+    return max(ended, key=rank, default=None)
+
+
+def parse_result(outcome: Outcome, limit: int) -> Any:
+    """Read the flow's result from the flow container's termination message.
+
+    :param outcome: of a flow run that succeeded.
+    :param limit: bytes of the message that the kubelet keeps (``JobSpec.result_limit``).
+    :raises ResultError: it is not JSON, or larger than the limit.
+    """
+    text = outcome.termination_message
+    remedy = "write it to storage and return a reference to it"
+    if text.startswith(RESULT_ERROR):
+        told = text.removeprefix(RESULT_ERROR)
+        raise ResultError(f"the flow succeeded, but its result was not kept: {told}; {remedy}")
+    if not text.strip():
+        return None
+    if len(text.encode()) >= limit:
+        # The kubelet keeps the end of a longer one without a word, and an end may be JSON too.
+        raise ResultError(
+            f"the flow succeeded, but its result has {limit} bytes or more, which is what "
+            f"Kubernetes keeps of a termination message; {remedy}"
+        )
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise ResultError(
+            "the flow succeeded, but the termination message that it left is not JSON; write "
+            "JSON to it, or set do_xcom_push=False on the task to have it ignored"
+        ) from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)

@@ -1,0 +1,128 @@
+"""The flow's log lines: while it runs, each once, over interruptions and restarts."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.flow_runs import SPEC, FlowRuns, connect
+from tests.support.node.node import Node
+from tests.support.reverse_proxy import ReverseProxy
+from tests.support.wait import wait_for
+
+COUNT = "i=0; while [ $i -lt {lines} ]; do echo line $i; i=$((i+1)); sleep {pause}; done"
+
+
+def count(lines: int, pause: float) -> str:
+    return COUNT.format(lines=lines, pause=pause)
+
+
+def numbered(lines: int) -> list[str]:
+    return [f"line {number}" for number in range(lines)]
+
+
+def test_lines_come_while_the_flow_runs(flow_runs: FlowRuns, batch_v1: Any, namespace: str) -> None:
+    job = flow_runs.create(flow_runs.manifest("echo now; sleep 3; echo end"))
+    unfinished: list[bool] = []
+
+    def is_unfinished(line: str) -> None:
+        seen = batch_v1.read_namespaced_job(job["metadata"]["name"], namespace)
+        unfinished.append(line == "now" and not seen.status.conditions)
+
+    assert flow_runs.wait(job, is_unfinished).status == "succeeded"
+    assert flow_runs.lines == ["now", "end"]
+    assert unfinished[0]
+
+
+def test_odd_lines_arrive_as_they_are(flow_runs: FlowRuns) -> None:
+    script = (
+        "echo; echo '  two  '; printf 'caf\\303\\251\\n'; printf '\\377\\n'; printf 'a\\rb\\n';"
+        "head -c 40000 /dev/zero | tr '\\0' x; echo; echo same; echo same; printf unfinished"
+    )
+    assert flow_runs.run(script).status == "succeeded"
+    assert flow_runs.lines == [
+        "", "  two  ", "café", "\ufffd", "a\rb", "x" * 40000, "same", "same", "unfinished",
+    ]  # fmt: skip
+
+
+def test_a_burst_of_lines_arrives_whole_and_in_order(flow_runs: FlowRuns) -> None:
+    assert flow_runs.run(count(20_000, 0).replace("sleep 0", ":")).status == "succeeded"
+    assert flow_runs.lines == numbered(20_000)
+
+
+def test_no_line_is_lost_or_doubled_when_the_api_server_goes_away(
+    flow_runs: FlowRuns, own_node: Node
+) -> None:
+    outages: list[float] = []
+
+    def go_away(line: str) -> None:
+        if line in ("line 10", "line 60"):
+            own_node.kill_api_server() if line == "line 10" else own_node.stop_api_server()
+            time.sleep(1.5)  # the outage itself, while the flow goes on writing
+            own_node.start_api_server()
+            outages.append(time.monotonic())
+
+    job = flow_runs.create(flow_runs.manifest(count(120, 0.1)))
+    assert flow_runs.wait(job, go_away).status == "succeeded"
+    assert len(outages) == 2
+    assert flow_runs.lines == numbered(120)
+
+
+def test_the_lines_of_each_restart_arrive(flow_runs: FlowRuns) -> None:
+    spec = (
+        SPEC.replace("restartPolicy: Never", "restartPolicy: OnFailure")
+        .replace("backoffLimit: 0", "backoffLimit: 3")
+        .replace(
+            "containers: [{name: flow-container}]",
+            "containers: [{name: flow-container, volumeMounts: [{name: v, mountPath: /v}]}]\n"
+            "      volumes: [{name: v, emptyDir: {}}]",
+        )
+    )
+    script = "echo try >> /v/tries; n=$(wc -l < /v/tries); echo begin $n; test $n -ge 3 || exit 1"
+    assert flow_runs.run(script, spec).status == "succeeded"
+    assert flow_runs.lines == ["begin 1", "begin 2", "begin 3"]
+
+
+def test_the_lines_of_each_pod_of_a_retried_job_arrive(flow_runs: FlowRuns) -> None:
+    spec = SPEC.replace("backoffLimit: 0", "backoffLimit: 1")
+    outcome = flow_runs.run("echo tried; exit 4", spec)
+    assert (outcome.status, outcome.exit_code) == ("failed", 4)
+    assert flow_runs.lines == ["tried", "tried"]
+
+
+def test_a_log_stream_that_never_ends_neither_holds_the_flow_run_up_nor_costs_a_line(
+    cluster: Cluster, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ReverseProxy(cluster.kubeconfig, tmp_path) as proxy:
+        connection = connect(proxy.kubeconfig, monkeypatch)
+        with FlowRuns(connection, namespace, cluster.shell_image) as flow_runs:
+            stream = proxy.hold_reply("GET", "/log")
+            job = flow_runs.create(flow_runs.manifest("echo one; sleep 2; echo two"))
+            started = time.monotonic()
+            assert flow_runs.wait(job).status == "succeeded"
+            assert time.monotonic() - started < 30
+            stream.wait_until_reached(0)
+            assert flow_runs.lines == ["one", "two"]
+            stream.lose()
+
+
+def test_a_log_that_the_node_is_still_writing_is_read_to_its_end(
+    cluster: Cluster, batch_v1: Any, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ReverseProxy(cluster.kubeconfig, tmp_path) as proxy:
+        connection = connect(proxy.kubeconfig, monkeypatch)
+        with FlowRuns(connection, namespace, cluster.shell_image) as flow_runs:
+            job = flow_runs.create(flow_runs.manifest("echo one; echo two; printf three"))
+            name = job["metadata"]["name"]
+            wait_for(
+                lambda: batch_v1.read_namespaced_job(name, namespace).status.completion_time,
+                "the flow's end",
+            )
+            # Into the second line: the first is `TIME one`.
+            proxy.shorten_reply("GET", "/log", len("2026-01-01T00:00:00.123456789Z one\n") + 32)
+            assert flow_runs.wait(job).status == "succeeded"
+            assert flow_runs.lines == ["one", "two", "three"]

@@ -1,0 +1,402 @@
+"""Why a flow run failed or does not start, in one sentence, as a real node shows it."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import yaml
+
+from flowjob.status.outcome import Outcome
+from tests.support.cluster import Cluster
+from tests.support.flow_runs import FlowRuns, Manifest, connect
+from tests.support.registry import refusing_registry
+from tests.support.wait import wait_for
+
+# The causes are told in the words of this version of Kubernetes, and of this one node.
+pytestmark = pytest.mark.usefixtures("own_node")
+
+MISSING_IMAGE = "127.0.0.1:1/x"
+# Seconds that a case may take to start, where it does not start at all. With all cases at once, a
+# kubelet takes some seconds to write what became of each pod.
+STARTUP_TIMEOUT = 20
+# Says that it is up, so that it can be disturbed.
+ENDLESS = "echo up; sleep 60"
+# Of the namespaces that the cases run in.
+PLAIN, QUOTA, RESTRICTED = "plain", "quota", "restricted"
+
+
+@dataclass
+class Case:
+    """A Job that fails, and what is said of it."""
+
+    reason: str
+    told: str
+    script: str = "sleep 60"
+    job: dict[str, Any] = field(default_factory=dict)
+    pod: dict[str, Any] = field(default_factory=dict)
+    container: dict[str, Any] = field(default_factory=dict)
+    exit_code: int | None = None
+    # Words of the hint.
+    remedy: str = ""
+    # Is done to the Job's only pod once the flow has said something.
+    disturb: Callable[[Any, str, str], object] | None = None
+    namespace: str = PLAIN
+    # Whether it waits for what may heal, for as long as that is allowed.
+    waits: bool = False
+
+
+def evict(core_v1: Any, pod: str, namespace: str) -> None:
+    core_v1.create_namespaced_pod_eviction(pod, namespace, {"metadata": {"name": pod}})
+
+
+def delete(core_v1: Any, pod: str, namespace: str) -> None:
+    core_v1.delete_namespaced_pod(pod, namespace)
+
+
+def init_container(script: str, **more: Any) -> dict[str, Any]:
+    container = {"name": "first", "image": "IMAGE", "command": ["sh", "-c", script], **more}
+    return {"initContainers": [container]}
+
+
+CASES = {
+    "exit code": Case("Error", "exit code 3 (Error)", "exit 3", exit_code=3),
+    "signal": Case("Error", "exit code 139 (SIGSEGV)", "exit 139", exit_code=139),
+    "termination message": Case(
+        "Error",
+        "(Error): no such region",
+        "echo no such region > /dev/termination-log; exit 1",
+        exit_code=1,
+    ),
+    "out of memory": Case(
+        "OOMKilled",
+        "ran out of memory (its limit is 16Mi)",
+        "tail /dev/zero",
+        container={"resources": {"limits": {"memory": "16Mi"}}},
+        exit_code=137,
+    ),
+    "missing image": Case(
+        "ErrImagePull ImagePullBackOff",
+        "cannot start",
+        container={"image": MISSING_IMAGE},
+        waits=True,
+    ),
+    "image that needs credentials": Case(
+        "ErrImagePull ImagePullBackOff",
+        "401 Unauthorized",
+        container={"image": "REGISTRY/401/flows:1"},
+        remedy="imagePullSecrets",
+        waits=True,
+    ),
+    "image that these credentials may not pull": Case(
+        "ErrImagePull ImagePullBackOff",
+        "403 Forbidden",
+        container={"image": "REGISTRY/403/flows:1"},
+        remedy="imagePullSecrets",
+        waits=True,
+    ),
+    "image tag that is not there": Case(
+        "ErrImagePull ImagePullBackOff",
+        ": not found",
+        container={"image": "REGISTRY/404/flows:1"},
+        remedy="check the image's name and tag",
+        waits=True,
+    ),
+    "invalid image name": Case("InvalidImageName", "cannot start", container={"image": "A:b:c"}),
+    "missing config map": Case(
+        "CreateContainerConfigError",
+        'configmap "absent" not found',
+        container={"envFrom": [{"configMapRef": {"name": "absent"}}]},
+        waits=True,
+    ),
+    "missing volume": Case(
+        "FailedMount",
+        'secret "absent" not found',
+        pod={"volumes": [{"name": "v", "secret": {"secretName": "absent"}}]},
+        container={"volumeMounts": [{"name": "v", "mountPath": "/v"}]},
+        waits=True,
+    ),
+    "missing service account": Case(
+        "FailedCreate",
+        'serviceaccount "absent" not found',
+        pod={"serviceAccountName": "absent"},
+        remedy="create the service account",
+        waits=True,
+    ),
+    "quota": Case(
+        "FailedCreate",
+        "exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0",
+        namespace=QUOTA,
+        remedy="raise its ResourceQuota",
+        waits=True,
+    ),
+    "pod security": Case(
+        "FailedCreate",
+        'violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false',
+        namespace=RESTRICTED,
+        remedy="securityContext",
+        waits=True,
+    ),
+    "command not found": Case(
+        "StartError", "could not start", container={"command": ["/absent"]}, job={"backoffLimit": 6}
+    ),
+    "too large": Case(
+        "Unschedulable",
+        "Insufficient cpu",
+        container={"resources": {"requests": {"cpu": "1000"}}},
+        remedy="resources.requests",
+        waits=True,
+    ),
+    "node selector": Case(
+        "Unschedulable", "is not scheduled", pod={"nodeSelector": {"absent": "x"}}, waits=True
+    ),
+    "scheduling gate": Case(
+        "SchedulingGated",
+        "is not scheduled",
+        pod={"schedulingGates": [{"name": "x/y"}]},
+        waits=True,
+    ),
+    "deadline of the job": Case(
+        "DeadlineExceeded", "activeDeadlineSeconds", job={"activeDeadlineSeconds": 3}
+    ),
+    "deadline of the pod": Case(
+        "DeadlineExceeded", "Pod was active on the node longer", pod={"activeDeadlineSeconds": 3}
+    ),
+    "pod failure policy": Case(
+        "PodFailurePolicy",
+        "exit code 42",
+        "exit 42",
+        job={
+            "podFailurePolicy": {
+                "rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}}]
+            },
+            "backoffLimit": 6,
+        },
+        exit_code=42,
+    ),
+    "refused by the kubelet": Case(
+        "OutOfcpu",
+        "on node 'localhost' failed",
+        pod={"nodeName": "localhost"},
+        container={"resources": {"requests": {"cpu": "1000"}}},
+    ),
+    "init container": Case("Error", "container 'first' of pod", pod=init_container("exit 9")),
+    "init container that is out of memory": Case(
+        "OOMKilled",
+        "ran out of memory (its limit is 16Mi)",
+        pod=init_container("tail /dev/zero", resources={"limits": {"memory": "16Mi"}}),
+        remedy="resources.limits.memory",
+    ),
+    "init container whose image is missing": Case(
+        "ErrImagePull ImagePullBackOff",
+        "container 'first' of pod",
+        pod=init_container("true", image=MISSING_IMAGE),
+        waits=True,
+    ),
+    "init container without its command": Case(
+        "StartError",
+        "container 'first' of pod",
+        pod=init_container("true", command=["/absent"]),
+        remedy="check its command and image",
+    ),
+    "sidecar that crashes before the flow": Case(
+        "CrashLoopBackOff Error",
+        "ended with exit code 5 (Error)",
+        pod=init_container(
+            "exit 5",
+            restartPolicy="Always",
+            startupProbe={"exec": {"command": ["false"]}, "failureThreshold": 100},
+        ),
+        waits=True,
+    ),
+    "pod evicted": Case(
+        "EvictionByEvictionAPI",
+        "on node 'localhost' was taken away: Eviction API: evicting",
+        ENDLESS,
+        disturb=evict,
+        remedy="podFailurePolicy",
+    ),
+    "pod deleted": Case(
+        "PodDeleted", "ended because its pod was deleted", ENDLESS, disturb=delete, exit_code=137
+    ),
+    "pod deleted, and the flow ends by itself": Case(
+        "Error",
+        "ended with exit code 7 (Error), and its pod was deleted",
+        "trap 'exit 7' TERM; echo up; sleep 60 & wait",
+        disturb=delete,
+        exit_code=7,
+    ),
+    "one index of many": Case(
+        "Error",
+        "(index 1) on node 'localhost' ended with exit code 5 (Error)",
+        "[ $JOB_COMPLETION_INDEX = 0 ] && sleep 60; exit 5",
+        job={"completionMode": "Indexed", "completions": 2, "parallelism": 2},
+        exit_code=5,
+    ),
+    "indexes with limits of their own": Case(
+        "Error",
+        "; the Job's failed indexes are 1,2",
+        "[ $JOB_COMPLETION_INDEX = 0 ] || exit 5",
+        job={
+            "backoffLimit": None,
+            "backoffLimitPerIndex": 0,
+            "completionMode": "Indexed",
+            "completions": 3,
+            "parallelism": 3,
+        },
+        exit_code=5,
+    ),
+    "retries of the Job": Case(
+        "Error",
+        "ended with exit code 4 (Error); it was the last of 2 failed attempts",
+        "exit 4",
+        job={"backoffLimit": 1},
+        exit_code=4,
+    ),
+    "restarts of the container": Case(
+        "Error",
+        "ended with exit code 4 (Error)",
+        "exit 4",
+        job={"backoffLimit": 2},
+        pod={"restartPolicy": "OnFailure"},
+        exit_code=4,
+    ),
+    "restarts of a container that is out of memory": Case(
+        "OOMKilled",
+        "ran out of memory",
+        "tail /dev/zero",
+        pod={"restartPolicy": "OnFailure"},
+        container={"resources": {"limits": {"memory": "16Mi"}}},
+        exit_code=137,
+    ),
+    "lines": Case(
+        "Error",
+        "exit code 1 (Error): Traceback: no region",
+        "printf 'Traceback:\n  no region\n' > /dev/termination-log; exit 1",
+        exit_code=1,
+    ),
+    "sidecar": Case(
+        "Error",
+        "ended with exit code 5 (Error); the flow's own container did not fail",
+        "true",
+        pod={"more": [{"name": "side", "image": "IMAGE", "command": ["sh", "-c", "exit 5"]}]},
+    ),
+    "no pods wanted": Case(
+        "NoParallelism", "its parallelism is 0", job={"parallelism": 0}, waits=True
+    ),
+    "another controller": Case(
+        "ManagedBy", "example.com/other", job={"managedBy": "example.com/other"}, waits=True
+    ),
+}
+
+
+def spec_of(case: Case, image: str) -> str:
+    container = {"name": "flow-container"}
+    pod = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, **copy.deepcopy(case.pod)}
+    more = pod.pop("more", [])
+    pod["containers"] = [container, *more]
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "test"},
+        "spec": {"backoffLimit": 0, **case.job, "template": {"spec": pod}},
+    }
+    return yaml.safe_dump(job).replace("IMAGE", image)
+
+
+@contextmanager
+def new_namespace(core_v1: Any, labels: dict[str, str]) -> Iterator[str]:
+    metadata = {"generateName": "test-", "labels": labels}
+    name = core_v1.create_namespace({"metadata": metadata}).metadata.name
+    try:
+        wait_for(lambda: core_v1.list_namespaced_service_account(name).items, "the account")
+        yield name
+    finally:
+        core_v1.delete_namespace(name)
+        core_v1.delete_collection_namespaced_pod(name, grace_period_seconds=1)
+
+
+@pytest.fixture(scope="module")
+def namespaces(cluster: Cluster, core_v1: Any) -> Iterator[dict[str, str]]:
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    labels: dict[str, dict[str, str]] = {PLAIN: {}, QUOTA: {}, RESTRICTED: restricted}
+    with ExitStack() as ending:
+        names = {
+            kind: ending.enter_context(new_namespace(core_v1, its)) for kind, its in labels.items()
+        }
+        quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+        core_v1.create_namespaced_resource_quota(names[QUOTA], quota)
+
+        def is_counted() -> bool:
+            return bool(core_v1.read_namespaced_resource_quota("none", names[QUOTA]).status.hard)
+
+        wait_for(is_counted, "the quota")
+        yield names
+
+
+def run(runs: FlowRuns, core_v1: Any, case: Case, cluster: Cluster, registry: str) -> Outcome:
+    manifest = runs.manifest(case.script, spec_of(case, cluster.shell_image))
+    container = manifest["spec"]["template"]["spec"]["containers"][0]
+    container.update(case.container)
+    container["image"] = container["image"].replace("REGISTRY", registry)
+    job = runs.create(manifest)
+    return runs.wait(job, lambda line: disturb(core_v1, case, job), STARTUP_TIMEOUT)
+
+
+def disturb(core_v1: Any, case: Case, job: Manifest) -> None:
+    if case.disturb is not None:
+        name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
+        pods = core_v1.list_namespaced_pod(namespace, label_selector=f"job-name={name}").items
+        case.disturb(core_v1, pods[0].metadata.name, namespace)
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    cluster: Cluster, core_v1: Any, namespaces: dict[str, str]
+) -> Iterator[dict[str, tuple[Outcome, float]]]:
+    """The outcome of each case and the seconds that it took, all run at once."""
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as ending:
+        connection = connect(cluster.kubeconfig, patch)
+        registry = ending.enter_context(refusing_registry())
+        runs = {
+            kind: ending.enter_context(FlowRuns(connection, name, cluster.shell_image))
+            for kind, name in namespaces.items()
+        }
+
+        def measure(case: Case) -> tuple[Outcome, float]:
+            started = time.monotonic()
+            outcome = run(runs[case.namespace], core_v1, case, cluster, registry)
+            return outcome, time.monotonic() - started
+
+        with ThreadPoolExecutor(len(CASES)) as threads:
+            yield dict(zip(CASES, threads.map(measure, CASES.values()), strict=True))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_failure_is_told_in_one_sentence(
+    outcomes: dict[str, tuple[Outcome, float]], name: str
+) -> None:
+    case, (outcome, seconds) = CASES[name], outcomes[name]
+    assert outcome.status == "failed"
+    assert outcome.reason in case.reason.split()
+    assert case.told in (outcome.message or "")
+    assert case.remedy in (outcome.message or "").rpartition("(")[2]
+    assert "\n" not in (outcome.message or "")
+    if case.exit_code is not None:
+        assert outcome.exit_code == case.exit_code
+    if case.waits:
+        # Kubernetes tells times in whole seconds.
+        assert seconds > STARTUP_TIMEOUT - 1
+        assert f"has not started in {STARTUP_TIMEOUT} s" in (outcome.message or "")
+    cannot_heal = name in (
+        "invalid image name",
+        "command not found",
+        "init container without its command",
+    )
+    assert outcome.job_is_active == (case.waits or cannot_heal)

@@ -1,0 +1,87 @@
+"""Flow runs of several containers or pods: whose lines come, and when the flow run is over."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import pytest
+import yaml
+
+from flowjob.logs.selection import LogSelection
+from tests.support.cluster import Cluster
+from tests.support.flow_runs import SPEC, FlowRuns
+
+
+def spec(
+    cluster: Cluster, *, init: str = "", side: str = "", job: dict[str, Any] | None = None
+) -> str:
+    """Return a Job spec with a script as init container, or as plain sidecar."""
+    content = yaml.safe_load(SPEC)
+    content["spec"].update(job or {})
+    pod = content["spec"]["template"]["spec"]
+
+    def container(name: str, script: str) -> dict[str, Any]:
+        return {"name": name, "image": cluster.shell_image, "command": ["sh", "-c", script]}
+
+    if init:
+        pod["initContainers"] = [container("migrate", init)]
+    if side:
+        pod["containers"].append(container("proxy", side))
+    return yaml.safe_dump(content)
+
+
+def test_what_keeps_a_job_active_after_its_flow_is_said(
+    flow_runs: FlowRuns, cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "flowjob")
+    outcome = flow_runs.run("true", spec(cluster, side="sleep 5"))
+    assert (outcome.status, outcome.job_is_active) == ("succeeded", False)
+    told = [message for message in caplog.messages if "still run: proxy" in message]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(("code", "status"), [(0, "succeeded"), (3, "failed")])
+def test_a_flow_can_be_waited_for_whose_sidecar_never_ends(
+    flow_runs: FlowRuns, cluster: Cluster, code: int, status: str
+) -> None:
+    script = f"echo done; echo '[1]' > /dev/termination-log; exit {code}"
+    job = flow_runs.create(flow_runs.manifest(script, spec(cluster, side="sleep 3600")))
+    started = time.monotonic()
+    outcome = flow_runs.wait(job, wait_for="flow")
+    assert time.monotonic() - started < 30
+    assert (outcome.status, outcome.exit_code, outcome.job_is_active) == (status, code, True)
+    assert outcome.termination_message == "[1]\n"
+    assert flow_runs.lines == ["done"]
+
+
+def test_the_lines_of_all_containers_say_whose_they_are(
+    flow_runs: FlowRuns, cluster: Cluster
+) -> None:
+    manifest = flow_runs.manifest("echo two", spec(cluster, init="echo one", side="echo three"))
+    job = flow_runs.create(manifest)
+    assert flow_runs.wait(job, selection=LogSelection("all")).status == "succeeded"
+    assert sorted(flow_runs.lines) == ["[flow-container] two", "[migrate] one", "[proxy] three"]
+    assert flow_runs.lines[0] == "[migrate] one"
+
+
+@pytest.mark.parametrize("policy", ["Never", "OnFailure"])
+def test_the_last_lines_of_what_failed_come_without_being_asked_for(
+    flow_runs: FlowRuns, cluster: Cluster, policy: str
+) -> None:
+    script = "i=0; while [ $i -lt 150 ]; do echo line $i; i=$((i+1)); done; exit 9"
+    text = spec(cluster, init=script).replace("Never", policy)
+    outcome = flow_runs.run("echo never", text)
+    assert (outcome.status, outcome.container) == ("failed", "migrate")
+    last = [f"[migrate] line {number}" for number in range(50, 150)]
+    # The kubelet may restart it before its pod is deleted.
+    assert flow_runs.lines in ([*last], [*last, *last])
+
+
+def test_the_lines_of_each_index_say_whose_they_are(flow_runs: FlowRuns, cluster: Cluster) -> None:
+    job = {"completionMode": "Indexed", "completions": 2, "parallelism": 2}
+    manifest = flow_runs.manifest("echo part $JOB_COMPLETION_INDEX", spec(cluster, job=job))
+    outcome = flow_runs.wait(flow_runs.create(manifest), selection=LogSelection(by_pod=True))
+    assert outcome.status == "succeeded"
+    assert sorted(flow_runs.lines) == ["[0] part 0", "[1] part 1"]

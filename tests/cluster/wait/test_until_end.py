@@ -1,0 +1,113 @@
+"""Waiting for a flow run: to its real end, by a watch, whatever happens to the API server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.audit import AuditLog
+from tests.support.cluster import Cluster
+from tests.support.flow_runs import SPEC, FlowRuns, connect
+from tests.support.node.node import Node
+from tests.support.proxy import FaultProxy
+from tests.support.wait import wait_for
+
+
+def test_a_failed_flow_tells_exit_code_and_container(flow_runs: FlowRuns) -> None:
+    outcome = flow_runs.run("exit 3")
+    assert (outcome.status, outcome.reason, outcome.exit_code) == ("failed", "Error", 3)
+    assert "container 'flow-container' of pod 'test-" in (outcome.message or "")
+    assert outcome.started_at
+    assert outcome.finished_at
+
+
+def test_a_job_that_somebody_deletes_is_told_from_one_that_ended(
+    flow_runs: FlowRuns, batch_v1: Any, namespace: str
+) -> None:
+    job = flow_runs.create(flow_runs.manifest("echo up; sleep 60"))
+
+    def delete(line: str) -> None:
+        batch_v1.delete_namespaced_job(
+            job["metadata"]["name"], namespace, propagation_policy="Background"
+        )
+
+    outcome = flow_runs.wait(job, delete)
+    assert (outcome.status, outcome.reason) == ("failed", "JobDeleted")
+
+
+def test_a_flow_run_costs_a_handful_of_requests_however_long_it_takes(
+    flow_runs: FlowRuns, audit_log: AuditLog, namespace: str
+) -> None:
+    def requests_of(script: str) -> int:
+        mark = audit_log.position()
+        assert flow_runs.run(script).status == "succeeded"
+        return audit_log.count(since=mark, namespace=namespace, user_agent="flowjob/")
+
+    short, long = requests_of("true"), requests_of("sleep 10")
+    # Create, list and watch of the Job and of its pods, the log, and what is left at the end.
+    # The pods are read once more where their watch came after the Job's.
+    assert {6, 7, 8} >= {short, long}
+
+
+def test_an_api_server_that_is_away_is_waited_for(flow_runs: FlowRuns, own_node: Node) -> None:
+    job = flow_runs.create(flow_runs.manifest("sleep 4; echo end"))
+    own_node.kill_api_server()
+    mend = threading.Timer(8, own_node.start_api_server)
+    mend.start()
+    try:
+        started = time.monotonic()
+        assert flow_runs.wait(job).status == "succeeded"
+        assert time.monotonic() - started >= 8
+        assert flow_runs.lines == ["end"]
+    finally:
+        mend.join()
+
+
+def test_the_users_suspended_job_is_waited_for(
+    flow_runs: FlowRuns, batch_v1: Any, namespace: str
+) -> None:
+    spec = SPEC.replace("backoffLimit: 0", "backoffLimit: 0\n  suspend: true")
+    job = flow_runs.create(flow_runs.manifest("echo released", spec))
+    patch = {"spec": {"suspend": False}}
+    release = threading.Timer(
+        2, batch_v1.patch_namespaced_job, (job["metadata"]["name"], namespace, patch)
+    )
+    release.start()
+    assert flow_runs.wait(job).status == "succeeded"
+    assert flow_runs.lines == ["released"]
+    release.join()
+
+
+def test_a_flow_that_starts_while_the_api_server_is_away_is_not_taken_for_one_that_does_not(
+    cluster: Cluster,
+    core_v1: Any,
+    namespace: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def is_starting() -> bool:
+        pods = core_v1.list_namespaced_pod(namespace).items
+        statuses = [status for pod in pods for status in pod.status.init_container_statuses or []]
+        return any(status.state.running for status in statuses)
+
+    spec = yaml.safe_load(SPEC)
+    first = {"name": "first", "image": cluster.shell_image, "command": ["sleep", "4"]}
+    spec["spec"]["template"]["spec"]["initContainers"] = [first]
+    with FaultProxy(cluster.kubeconfig, tmp_path) as proxy, ThreadPoolExecutor(1) as thread:
+        connection = connect(proxy.kubeconfig, monkeypatch)
+        with FlowRuns(connection, namespace, cluster.shell_image) as flow_runs:
+            job = flow_runs.create(flow_runs.manifest("sleep 9", yaml.safe_dump(spec)))
+            started = time.monotonic()
+            outcome = thread.submit(flow_runs.wait, job, startup_timeout=7)
+            wait_for(is_starting, "the first container to run")
+            proxy.cut()
+            mend = threading.Timer(max(started + 10 - time.monotonic(), 0), proxy.mend)
+            mend.start()
+            assert outcome.result(60).status == "succeeded"
+            mend.join()

@@ -1,0 +1,1 @@
+"""A real Airflow for the tests and the demo: its processes, its database, its REST API."""

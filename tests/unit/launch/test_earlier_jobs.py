@@ -1,0 +1,67 @@
+"""What a try does with the Jobs of the tries before it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from flowjob.flow_run import FlowRun
+from flowjob.launch.earlier_jobs import sort_earlier_jobs
+from tests.unit.test_flow_run import FLOW_RUN
+
+SECOND = replace(FLOW_RUN, flow_run_id="second", try_number=2)
+CLEARED = replace(SECOND, max_tries=5)
+
+
+def job(name: str, *, of: FlowRun = FLOW_RUN, ended: str = "", deleted: bool = False) -> Any:
+    metadata: dict[str, Any] = {
+        "name": name,
+        "annotations": of.annotations,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
+    if deleted:
+        metadata["deletionTimestamp"] = "2026-01-01T00:00:01Z"
+    conditions = [{"type": ended, "status": "True"}] if ended else []
+    return {"metadata": metadata, "status": {"conditions": conditions}}
+
+
+@pytest.mark.parametrize("ended", ["", "Complete"])
+def test_a_job_of_the_same_generation_that_goes_on_or_succeeded_is_adopted(ended: str) -> None:
+    found = sort_earlier_jobs(SECOND, [job("a", ended=ended)])
+    assert found.adopted is not None
+    assert found.in_the_way == []
+
+
+def test_a_failed_job_is_left_behind() -> None:
+    found = sort_earlier_jobs(SECOND, [job("a", ended="Failed")])
+    assert (found.adopted, found.in_the_way) == (None, [])
+
+
+def test_after_a_clear_an_old_job_is_removed_if_it_goes_on_and_never_adopted() -> None:
+    jobs = [job("active"), job("complete", ended="Complete"), job("failed", ended="Failed")]
+    found = sort_earlier_jobs(CLEARED, jobs)
+    assert found.adopted is None
+    assert [stale["metadata"]["name"] for stale in found.in_the_way] == ["active"]
+
+
+@pytest.mark.parametrize("ended", ["", "Complete", "Failed"])
+def test_a_job_that_is_being_deleted_is_waited_out(ended: str) -> None:
+    found = sort_earlier_jobs(SECOND, [job("a", ended=ended, deleted=True)])
+    assert found.adopted is None
+    assert len(found.in_the_way) == 1
+
+
+def test_the_jobs_of_another_airflow_are_neither_adopted_nor_removed() -> None:
+    other = replace(FLOW_RUN, airflow="http://other")
+    same_generation, another = job("a", of=other), job("b", of=replace(other, max_tries=7))
+    found = sort_earlier_jobs(SECOND, [same_generation, another])
+    assert (found.adopted, found.in_the_way) == (None, [])
+
+
+def test_of_two_generations_the_own_is_adopted_and_the_other_removed() -> None:
+    found = sort_earlier_jobs(CLEARED, [job("old"), job("own", of=CLEARED)])
+    assert found.adopted is not None
+    assert found.adopted["metadata"]["name"] == "own"
+    assert [stale["metadata"]["name"] for stale in found.in_the_way] == ["old"]

@@ -1,0 +1,65 @@
+"""What stands in the flow container's environment."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from flowjob.exceptions import FlowError
+from flowjob.launch.environment import flow_environment, parameters_json
+from tests.unit.spec.test_job_spec import SPEC, load
+from tests.unit.test_flow_run import FLOW_RUN
+
+
+def environment(**user: Any) -> dict[str, str]:
+    return flow_environment(
+        FLOW_RUN,
+        load(SPEC),
+        parameters='{"price": "$(COST)"}',
+        airflow={"AIRFLOW_CTX_DAG_ID": "nightly"},
+        flow={"PREFECT__X": "a$b"},
+        user=user,
+    )
+
+
+def test_a_flow_knows_its_run_its_parameters_and_where_its_result_goes() -> None:
+    assert environment() == {
+        "FLOW_RUN_ID": FLOW_RUN.flow_run_id,
+        "FLOW_PARAMETERS": '{"price": "$$(COST)"}',
+        "FLOW_RESULT_PATH": "/dev/termination-log",
+        "FLOW_RESULT_LIMIT": "4096",
+        "AIRFLOW_CTX_DAG_ID": "nightly",
+        "PREFECT__X": "a$$b",
+    }
+
+
+def test_the_users_variables_win_come_last_and_mean_what_they_mean_to_kubernetes() -> None:
+    env = environment(MINE="$(FLOW_RUN_ID)", AIRFLOW_CTX_DAG_ID="other")
+    assert env["MINE"] == "$(FLOW_RUN_ID)"
+    assert env["AIRFLOW_CTX_DAG_ID"] == "other"
+    assert list(env)[-1] == "MINE"
+
+
+@pytest.mark.parametrize("value", [1, True, None, ["a"]])
+def test_a_variable_that_is_no_string_is_named_without_its_value(value: Any) -> None:
+    with pytest.raises(FlowError, match=r"'PORT' has a value of type .*: .*quotes"):
+        environment(PORT=value)
+
+
+def test_parameters_travel_as_json() -> None:
+    assert json.loads(parameters_json({"a": [1, None, "é"]})) == {"a": [1, None, "é"]}
+
+
+def test_parameters_larger_than_a_variable_are_refused() -> None:
+    longest = 2**17 - len('FLOW_PARAMETERS={"a": ""}') - 1
+    assert parameters_json({"a": "x" * longest})
+    with pytest.raises(FlowError, match="write them to storage and pass a reference"):
+        parameters_json({"a": "x" * (longest + 1)})
+
+
+@pytest.mark.parametrize("parameters", [[1], "a", {"a": object()}, {"a": float("nan")}])
+def test_parameters_that_are_no_json_are_refused(parameters: Any) -> None:
+    with pytest.raises(FlowError, match="parameters"):
+        parameters_json(parameters)

@@ -1,0 +1,69 @@
+"""A log that is read in pieces gives each line once."""
+
+from __future__ import annotations
+
+import time
+
+from flowjob.logs.follow import LogCursor
+
+
+def line(second: int, nano: int, text: str, zone: str = "Z") -> bytes:
+    return f"2026-01-01T00:00:{second:02}.{nano:09}{zone} {text}".encode()
+
+
+def test_a_line_that_comes_again_after_a_reconnect_is_dropped() -> None:
+    cursor = LogCursor()
+    first = [line(1, 1, "a"), line(1, 2, "a"), line(2, 0, "")]
+    assert [cursor.take(entry) for entry in first] == ["a", "a", ""]
+    again = [*first, line(2, 1, "b")]
+    assert [cursor.take(entry) for entry in again] == [None, None, None, "b"]
+
+
+def test_lines_of_two_streams_may_stand_out_of_order() -> None:
+    cursor = LogCursor()
+    entries = [line(1, 5, "out"), line(1, 3, "error"), line(2, 1, "out"), line(1, 9, "error")]
+    assert [cursor.take(entry) for entry in entries] == ["out", "error", "out", "error"]
+
+
+def test_reading_on_begins_a_little_before_the_latest_line() -> None:
+    cursor = LogCursor()
+    assert cursor.since is None
+    cursor.take(line(9, 5, "a"))
+    assert cursor.since == "2026-01-01T00:00:07+00:00"
+    cursor.take(line(3, 5, "late"))
+    assert cursor.since == "2026-01-01T00:00:07+00:00"
+
+
+def test_the_nodes_own_time_zone_is_kept() -> None:
+    cursor = LogCursor()
+    assert cursor.take(line(9, 5, "a", "+02:00")) == "a"
+    assert cursor.since == "2026-01-01T00:00:07+02:00"
+
+
+def test_a_line_without_a_time_is_the_kubelets_own_word() -> None:
+    assert LogCursor().take(b"unable to retrieve container logs") == (
+        "unable to retrieve container logs"
+    )
+
+
+def test_memory_stays_bounded_and_the_last_seconds_are_remembered() -> None:
+    cursor = LogCursor()
+    entries = [line(second, nano, "x") for second in range(50) for nano in range(2000)]
+    for entry in entries:
+        assert cursor.take(entry) == "x"
+    assert len(cursor._seen) <= 10_000
+    # All that a reconnect can send again, from `since` on, is still known.
+    assert [cursor.take(entry) for entry in entries[47 * 2000 :]] == [None] * 6000
+
+
+def test_a_burst_of_lines_in_one_second_takes_time_in_proportion() -> None:
+    def seconds(lines: int) -> float:
+        cursor = LogCursor()
+        entries = [line(1, nano, "x") for nano in range(lines)]
+        start = time.perf_counter()
+        for entry in entries:
+            cursor.take(entry)
+        return time.perf_counter() - start
+
+    # Ten times the lines may take ten times as long, with much room for noise, not a hundred.
+    assert seconds(200_000) < 50 * seconds(20_000)

@@ -1,0 +1,116 @@
+"""What the operator does when a DAG is parsed: no scheduler, no cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, task
+
+from flowjob.exceptions import FlowError, JobSpecError
+from flowjob.flows import PythonFlow
+from flowjob.operators.flow_job import FlowJobOperator
+from tests.unit.spec.test_job_spec import SPEC
+
+SPEC_DICT = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "spec": {"template": {"spec": {"containers": [{"name": "flow"}]}}},
+}
+
+
+@pytest.fixture
+def dag(tmp_path: Path) -> DAG:
+    """A DAG whose file stands in a folder of its own."""
+    (tmp_path / "dags").mkdir()
+    dag = DAG("dag", schedule=None, template_searchpath=[str(tmp_path / "specs")])
+    dag.fileloc = str(tmp_path / "dags" / "dag.py")
+    return dag
+
+
+def parse(dag: DAG, **arguments: Any) -> FlowJobOperator:
+    operator = FlowJobOperator(task_id="flow", dag=dag, **{"flow": ["true"], **arguments})
+    dag.resolve_template_files()  # type: ignore[no-untyped-call]
+    return operator
+
+
+@pytest.mark.parametrize("folder", ["dags", "specs", "absolute"])
+def test_the_job_spec_is_found_and_checked_at_parse(dag: DAG, tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / folder / "spec.yaml").write_text(SPEC.replace("kind: Job", "kind: Pod"))
+    file = str(tmp_path / folder / "spec.yaml") if folder == "absolute" else "spec.yaml"
+    with pytest.raises(JobSpecError, match=rf"{folder}/spec\.yaml:2: the job spec is a batch/v1/P"):
+        parse(dag, job_spec_file=file)
+
+
+def test_a_spec_beside_the_dag_file_comes_first(dag: DAG, tmp_path: Path) -> None:
+    (tmp_path / "dags" / "spec.yaml").write_text(SPEC)
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "spec.yaml").write_text("no job")
+    assert parse(dag, job_spec_file="spec.yaml")
+
+
+def test_a_missing_spec_says_where_it_was_looked_for(dag: DAG, tmp_path: Path) -> None:
+    with pytest.raises(JobSpecError) as raised:
+        parse(dag, job_spec_file="spec.yaml")
+    for folder in ("dags", "specs"):
+        assert str(tmp_path / folder / "spec.yaml") in str(raised.value)
+
+
+def test_a_path_with_jinja_is_loaded_when_the_task_runs(dag: DAG) -> None:
+    assert parse(dag, job_spec_file="{{ params.team }}.yaml")
+
+
+@pytest.mark.parametrize("arguments", [{}, {"job_spec": SPEC_DICT, "job_spec_file": "spec.yaml"}])
+def test_a_spec_comes_from_a_file_or_from_a_dict(dag: DAG, arguments: dict[str, Any]) -> None:
+    with pytest.raises(JobSpecError, match="give either job_spec_file or job_spec"):
+        parse(dag, **arguments)
+
+
+def test_a_flow_of_no_known_form_is_an_import_error(dag: DAG) -> None:
+    with pytest.raises(FlowError, match="flow is a int"):
+        parse(dag, job_spec=SPEC_DICT, flow=1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"startup_timeout": "5"},
+        {"startup_timeout": 0},
+        {"logging_interval": -1},
+        {"on_finish": "x"},
+        {"wait_for": "pod"},
+        {"log_containers": "proxy"},
+    ],
+)
+def test_an_argument_of_no_known_form_is_an_import_error(
+    dag: DAG, arguments: dict[str, Any]
+) -> None:
+    (name,) = arguments
+    with pytest.raises(FlowError, match=f"task 'flow': {name} is "):
+        parse(dag, job_spec=SPEC_DICT, **arguments)
+
+
+def test_a_mapped_tasks_spec_dict_would_be_stored_and_is_refused(dag: DAG) -> None:
+    with dag, pytest.raises(JobSpecError, match="give a mapped task a job_spec_file"):
+        FlowJobOperator.partial(task_id="mapped", job_spec=SPEC_DICT).expand(name=["a"])
+
+
+def test_env_makes_the_task_wait_for_what_it_uses(dag: DAG) -> None:
+    @task
+    def upstream() -> str:
+        return "value"
+
+    with dag:
+        operator = parse(dag, job_spec=SPEC_DICT, env={"VALUE": upstream()})
+    assert operator.upstream_task_ids == {"upstream"}
+
+
+def test_rendering_one_try_leaves_the_flow_of_the_next_as_it_was_written(dag: DAG) -> None:
+    flow = PythonFlow("flows.{{ run_id }}:run")
+    operator = parse(dag, job_spec=SPEC_DICT, flow=flow)
+    for run_id in ("a", "b"):
+        running = operator.prepare_for_execution()
+        running.render_template_fields({"run_id": run_id})
+        assert running.flow == PythonFlow(f"flows.{run_id}:run")

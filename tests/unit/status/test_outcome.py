@@ -1,0 +1,192 @@
+"""From what the cluster shows to how the flow run ended; cases as a real node showed them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flowjob.exceptions import ResultError
+from flowjob.flows.runner import RESULT_ERROR
+from flowjob.status.observation import Observation, has_ended
+from flowjob.status.outcome import (
+    Outcome,
+    explain_failure,
+    outcome_of,
+    outcome_of_flow,
+    parse_result,
+)
+
+BACKOFF = "Job has reached the specified backoff limit"
+
+
+def job(*conditions: tuple[str, str], reason: str = "", message: str = "") -> dict[str, Any]:
+    return {
+        "metadata": {"name": "sales-1", "uid": "u"},
+        "status": {
+            "conditions": [
+                {"type": kind, "status": status, "reason": reason, "message": message}
+                for kind, status in conditions
+            ]
+        },
+    }
+
+
+def pod(name: str, **terminated: Any) -> dict[str, Any]:
+    state = {"terminated": terminated} if terminated else {"running": {}}
+    return {
+        "metadata": {"name": name},
+        "spec": {"containers": [{"name": "flow"}, {"name": "proxy"}]},
+        "status": {
+            "containerStatuses": [
+                {"name": "proxy", "state": {"terminated": {"exitCode": 7, "finishedAt": "9"}}},
+                {"name": "flow", "state": state},
+            ]
+        },
+    }
+
+
+def ended(name: str, code: int, at: str, reason: str = "Error", **more: Any) -> dict[str, Any]:
+    return pod(name, exitCode=code, reason=reason, startedAt="1", finishedAt=at, **more)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "over"),
+    [
+        ([], False),
+        ([("Complete", "True")], True),
+        ([("Failed", "True")], True),
+        ([("Failed", "False")], False),
+        ([("Suspended", "True")], False),
+        ([("FailureTarget", "True")], False),
+        ([("SuccessCriteriaMet", "True")], False),
+    ],
+)
+def test_only_a_true_end_is_an_end(conditions: list[tuple[str, str]], over: bool) -> None:
+    assert has_ended(Observation(job(*conditions))) is over
+
+
+def test_a_job_that_vanished_did_not_succeed() -> None:
+    observation = Observation(job(), job_gone=True)
+    assert has_ended(observation)
+    outcome = outcome_of(observation)
+    assert (outcome.status, outcome.reason) == ("failed", "JobDeleted")
+    assert (outcome.message or "").startswith("Job 'sales-1' was deleted before it was seen to end")
+
+
+def test_a_job_that_completed_and_was_then_collected_succeeded() -> None:
+    observation = Observation(job(("Complete", "True")), job_gone=True)
+    assert outcome_of(observation).status == "succeeded"
+
+
+def test_success_tells_times_exit_code_and_result() -> None:
+    pods = {"a": ended("a", 1, "2"), "b": ended("b", 0, "3", "Completed", message="{}")}
+    outcome = outcome_of(Observation(job(("Complete", "True")), pods))
+    assert outcome.to_dict() == {
+        "status": "succeeded",
+        "reason": None,
+        "message": None,
+        "pod": None,
+        "node": None,
+        "container": None,
+        "exit_code": 0,
+        "started_at": "1",
+        "finished_at": "3",
+    }
+    assert outcome.termination_message == "{}"
+
+
+def test_success_without_a_pod_is_still_a_success() -> None:
+    outcome = outcome_of(Observation(job(("Complete", "True"))))
+    assert (outcome.status, outcome.exit_code) == ("succeeded", None)
+
+
+def test_failure_is_told_by_the_last_pod_that_failed() -> None:
+    pods = {
+        "b": ended("b", 3, "8", message="ValueError: no region\n"),
+        "a": ended("a", 1, "2"),
+        "c": pod("c"),
+    }
+    outcome = outcome_of(Observation(job(("Failed", "True"), message=BACKOFF), pods))
+    assert (outcome.status, outcome.reason, outcome.exit_code) == ("failed", "Error", 3)
+    assert outcome.message == (
+        "container 'flow' of pod 'b' ended with exit code 3 (Error): ValueError: no region"
+    )
+
+
+def test_failure_without_a_pod_is_told_by_the_job() -> None:
+    failed = job(("Failed", "True"), reason="BackoffLimitExceeded", message=BACKOFF)
+    outcome = outcome_of(Observation(failed))
+    assert outcome.reason == "BackoffLimitExceeded"
+    assert outcome.message == f"Job 'sales-1' failed: {BACKOFF}"
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [("", None), (" \n", None), ("null", None), ('{"a": [1]}', {"a": [1]}), ('"é"', "é")],
+)
+def test_the_termination_message_is_the_result(text: str, result: Any) -> None:
+    assert parse_result(Outcome("succeeded", termination_message=text), 4096) == result
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("done", "is not JSON; write JSON to it, or set do_xcom_push=False"),
+        ("NaN", "is not JSON"),
+        ("[" * 60, "is not JSON"),
+        ("1" * 64, "64 bytes or more"),
+        ("é" * 32, "64 bytes or more"),
+        (RESULT_ERROR + "it has 9 bytes", "was not kept: it has 9 bytes; write it to storage"),
+    ],
+)
+def test_a_bad_result_says_what_to_do_and_nothing_of_itself(text: str, message: str) -> None:
+    with pytest.raises(ResultError, match=message) as raised:
+        parse_result(Outcome("succeeded", termination_message=text), 64)
+    assert "done" not in str(raised.value)
+    assert not raised.value.heals_by_retry
+
+
+def beside(code: int, policy: str = "Never", phase: str = "Running") -> Observation:
+    """A pod whose flow has ended while another container runs."""
+    shown = ended("a", code, "2")
+    shown["spec"]["restartPolicy"] = policy
+    shown["status"]["phase"] = phase
+    shown["status"]["containerStatuses"][0]["state"] = {"running": {}}
+    return Observation(job(), {"a": shown})
+
+
+def test_a_flow_that_ends_before_its_sidecars_has_an_outcome_of_its_own() -> None:
+    outcome = outcome_of_flow(beside(0))
+    assert outcome is not None
+    assert (outcome.status, outcome.exit_code, outcome.job_is_active) == ("succeeded", 0, True)
+    outcome = outcome_of_flow(beside(3))
+    assert outcome is not None
+    assert (outcome.status, outcome.exit_code, outcome.job_is_active) == ("failed", 3, True)
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [
+        beside(3, policy="OnFailure"),
+        beside(3, phase="Failed"),
+        Observation(job(), {"a": pod("a")}),
+        Observation(job()),
+    ],
+    ids=["restarts", "left to the Job", "runs", "no pod"],
+)
+def test_a_flow_that_kubernetes_goes_on_with_has_not_ended(observation: Observation) -> None:
+    assert outcome_of_flow(observation) is None
+
+
+def test_the_evidence_stands_under_the_sentence_that_says_why() -> None:
+    outcome = Outcome("failed", "Error", "it broke", pod="p", node="n", container="c", exit_code=3)
+    assert explain_failure(outcome, ["one", "two"]) == (
+        "the flow run failed: it broke\n"
+        "  reason: Error, container: c, pod: p, node: n, exit code: 3\n"
+        "  the last lines of its log:\n"
+        "    one\n"
+        "    two"
+    )
+    gone = Outcome("failed", "JobDeleted", "it is gone")
+    assert explain_failure(gone, []) == "the flow run failed: it is gone\n  reason: JobDeleted"

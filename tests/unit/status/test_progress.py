@@ -1,0 +1,81 @@
+"""The task's log tells each change once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowjob.status.observation import Observation
+from flowjob.status.progress import Progress
+
+
+def pod(name: str, state: dict[str, Any] | None = None, *, node: str | None = "n") -> Any:
+    statuses = [{"name": "flow", "state": state, "restartCount": 0}] if state else []
+    return {
+        "metadata": {"name": name, "creationTimestamp": name},
+        "spec": {"nodeName": node, "containers": [{"name": "flow"}]},
+        "status": {"containerStatuses": statuses},
+    }
+
+
+def test_each_change_is_told_once() -> None:
+    observation = Observation({"metadata": {"name": "job"}, "spec": {"backoffLimit": 6}})
+    progress = Progress()
+
+    def news(state: dict[str, Any] | None, **arguments: Any) -> list[str]:
+        observation.pods["1"] = pod("a", state, **arguments)
+        return list(progress.news(observation))
+
+    assert news(None, node=None) == ["Pod a is created"]
+    assert news(None) == ["Pod a is scheduled to node n"]
+    assert news({"waiting": {"reason": "ContainerCreating"}}) == []
+    pull = {"waiting": {"reason": "ErrImagePull", "message": "no such host"}}
+    assert news(pull) == ["Pod a waits: container 'flow' of pod 'a' cannot start: no such host"]
+    assert news({"running": {}}) == ["Pod a runs the flow on node n"]
+    assert news({"running": {}}) == []
+    assert news({"terminated": {"exitCode": 1}}) == ["Pod a ended its flow with exit code 1"]
+    observation.pods["2"] = pod("b", {"running": {}})
+    assert list(progress.news(observation)) == ["Pod b, attempt 2 of 7, runs the flow on node n"]
+
+
+def test_a_suspended_job_is_told() -> None:
+    conditions = [{"type": "Suspended", "status": "True"}]
+    job = {"metadata": {"name": "job"}, "status": {"conditions": conditions}}
+    assert list(Progress().news(Observation(job))) == ["The Job job is suspended, and waited for"]
+
+
+def test_what_keeps_the_job_active_after_its_flow_is_told_once() -> None:
+    shown = pod("a", {"terminated": {"exitCode": 0}})
+    shown["status"]["phase"] = "Running"
+    shown["status"]["containerStatuses"].append({"name": "proxy", "state": {"running": {}}})
+    observation = Observation({"metadata": {"name": "job"}}, {"1": shown})
+    progress = Progress()
+    assert list(progress.news(observation)) == [
+        "Pod a ended its flow with exit code 0",
+        "The flow has ended, and these containers of its pod still run: proxy",
+    ]
+    assert list(progress.news(observation)) == []
+
+
+def test_pods_that_run_side_by_side_are_no_attempts_of_one_another() -> None:
+    job = {"metadata": {"name": "job"}, "spec": {"backoffLimit": 6, "completions": 2}}
+    pods = {name: pod(name, {"running": {}}) for name in ("a", "b")}
+    assert list(Progress().news(Observation(job, pods))) == [
+        "Pod a runs the flow on node n",
+        "Pod b runs the flow on node n",
+    ]
+
+
+def test_a_sidecar_that_crashes_again_and_again_is_told_though_the_flow_runs_on() -> None:
+    shown = pod("a", {"running": {}})
+    crash = {"exitCode": 7, "reason": "Error"}
+    shown["status"]["containerStatuses"].append(
+        {
+            "name": "proxy",
+            "state": {"running": {}},
+            "lastState": {"terminated": crash},
+            "restartCount": 3,
+        }
+    )
+    _, line = Progress().news(Observation({"metadata": {"name": "job"}}, {"1": shown}))
+    assert line.startswith("Container 'proxy' of pod 'a'")
+    assert "exit code 7" in line
