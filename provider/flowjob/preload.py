@@ -16,7 +16,7 @@ def on_starting(component: object) -> None:
     :param component: what starts; a task's own process, for which it would be too late, is one.
     """
     if type(component).__name__ != "TaskRunnerMarker":
-        import flowjob.worker.session  # noqa: F401
+        import flowjob.worker.task_try  # noqa: F401
         from flowjob.cluster.api_server import kubernetes_hook
 
         kubernetes_hook()

@@ -9,16 +9,22 @@ import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flowjob.exceptions import FlowJobError
-from flowjob.operators.flow_job import MASK, FlowJobOperator
-from flowjob.spec.job_spec import Manifest
+from flowjob.flows import as_flow
+from flowjob.flows.base import FlowConnection
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.launch.manifest import JobArguments, make_manifest
+from flowjob.operators.flow_job import FlowJobOperator
 from flowjob.spec.yaml_file import to_yaml
+from flowjob.worker.context import airflow_variables, flow_run_of
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG, Context
 
+# What stands for a secret where a Job is shown.
+MASK = "***"
 # Nobody's flow run: a real one has its own id.
 _FLOW_RUN_ID = "00000000-0000-0000-0000-000000000000"
 _COMMENT = f"""\
@@ -53,7 +59,7 @@ def render_job(
         try:
             context = _context(operator, date)
             operator.render_template_fields(context)
-            job = operator.preview(context)
+            job = _preview(operator, context)
         except FlowJobError:
             raise
         except Exception as error:
@@ -165,12 +171,50 @@ def _context(operator: FlowJobOperator, date: datetime) -> Context:
     return context
 
 
+def _preview(operator: FlowJobOperator, context: Context) -> KubernetesObject:
+    """Make the Job with neither a cluster nor a secret; none of the values of ``env`` is shown.
+
+    :raises FlowJobError: the Job could not be created either.
+    """
+    from airflow.sdk._shared.secrets_masker import redact
+
+    spec = operator.loaded_job_spec()
+    named = operator.namespace or spec.namespace
+    return make_manifest(
+        flow_run_of(context),
+        spec,
+        JobArguments(
+            image=operator.image,
+            flow=operator.flow,
+            parameters=cast("dict[str, Any]", redact(operator.parameters or {})),
+            env=dict.fromkeys(operator.env or {}, MASK),
+            namespace=named,
+            name=operator.name,
+        ),
+        airflow_variables=airflow_variables(context),
+        cluster_namespace=None if named else _namespace_of(operator.kubernetes_conn_id),
+        connection=FlowConnection(MASK, MASK) if as_flow(operator.flow).conn_id else None,
+    )
+
+
+def _namespace_of(kubernetes_conn_id: str) -> str | None:
+    """Return the namespace that a cluster's connection names, None where it cannot be read."""
+    from flowjob.cluster.api_server import kubernetes_hook
+
+    try:
+        namespace: str | None = kubernetes_hook()(conn_id=kubernetes_conn_id).get_namespace()
+    except Exception:
+        # Outside of a task, each Airflow says in its own way that there is no such connection.
+        return None
+    return namespace
+
+
 def _masked(value: Any) -> Any:
     """Mask the secrets that Airflow knows, and the variables that have a secret's name."""
     from airflow.sdk._shared.secrets_masker import redact, should_hide_value_for_key
 
     if isinstance(value, dict):
-        masked: Manifest = {key: _masked(child) for key, child in value.items()}
+        masked: KubernetesObject = {key: _masked(child) for key, child in value.items()}
         hidden = should_hide_value_for_key(value.get("name"))  # type: ignore[no-untyped-call]
         if "value" in value and hidden:
             masked["value"] = MASK

@@ -50,7 +50,19 @@ class Execution:
         :raises ClusterError: the API server gave no usable answer.
         """
         job = await self._cluster.find_job(namespace, job_name)
-        return await self._become(_given(job)) if job else None
+        return await self.take(job) if job else None
+
+    async def take(self, job: KubernetesObject) -> KubernetesObject:
+        """Go on with a Job that this flow run has already, of which its metadata suffices.
+
+        :raises FlowRunCancelledError: it was killed before, and the Job is deleted now.
+        :raises ClusterError: the Job cannot be deleted.
+        """
+        await self._become(_given(job))
+        if self._is_killed:
+            await self._cluster.delete_job(job)
+            self.raise_if_killed()
+        return job
 
     async def wait(self, outcome: Coroutine[Any, Any, Outcome]) -> Outcome:
         """Wait for the outcome of the flow run, or until it is killed.

@@ -4,57 +4,37 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow.sdk import BaseOperator
 
-from flowjob.exceptions import (
-    ClusterError,
-    FlowError,
-    FlowJobError,
-    FlowRunCancelledError,
-    FlowRunFailedError,
-    JobRefusedError,
-    JobSpecError,
-)
-from flowjob.flow_run import FLOW_RUN_ID_LABEL, FlowRun, TaskInstanceKey
+from flowjob.exceptions import FlowError, JobSpecError
+from flowjob.flow_run import FLOW_RUN_ID_LABEL
 from flowjob.flows import Flow, as_flow
-from flowjob.flows.base import FlowConnection, FlowRequest
-from flowjob.launch.environment import flow_environment, parameters_json
-from flowjob.logs.selection import LogSelection
-from flowjob.spec.job_spec import FlowContainer, JobSpec, Manifest
-from flowjob.status.job import is_active
-from flowjob.status.outcome import (
-    CANCELLED,
-    FAILED,
-    SUCCEEDED,
-    Outcome,
-    explain_failure,
-    parse_result,
-)
-from flowjob.worker.task_states import airflow_address
+from flowjob.flows.base import FlowConnection
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.launch.manifest import JobArguments, has_jinja
+from flowjob.spec.job_spec import JobSpec
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from flowjob.worker.session import WorkerSession
+    from flowjob.triggers.flow_job import FlowJobTrigger
+    from flowjob.worker.arguments import TryArguments
+    from flowjob.worker.finish import Success
+    from flowjob.worker.task_try import TaskTry
+    from flowjob.worker.waiting import Deferral
 
 OnFinish = Literal["keep", "delete", "delete_succeeded"]
 WaitFor = Literal["job", "flow"]
 
-# The XComs by which a worker that resumes knows what an earlier one did.
-_JOB_NAME, _NAMESPACE, _LOG_POSITIONS = "job_name", "namespace", "log_positions"
 # Airflow resumes a task so when its trigger failed or timed out.
-_TRIGGER_FAILED, _TRIGGER_TIMEOUT = "__fail__", "Trigger timeout"
-# What stands for a secret where a Job is shown.
-MASK = "***"
-# A Job that Kubernetes may delete so soon (in seconds) is not there for a later try to find.
-_SHORT_TTL = 600
+_TRIGGER_FAILED = "__fail__"
 
 
 class FlowJobOperator(BaseOperator):
@@ -125,7 +105,7 @@ class FlowJobOperator(BaseOperator):
         self,
         *,
         job_spec_file: str | None = None,
-        job_spec: Manifest | None = None,
+        job_spec: KubernetesObject | None = None,
         image: str | None = None,
         flow: str | list[str] | Flow | None = None,
         parameters: dict[str, Any] | None = None,
@@ -159,33 +139,15 @@ class FlowJobOperator(BaseOperator):
         self.log_containers = log_containers
         self.logging_interval = logging_interval
         self.on_finish = on_finish
-        self._session: WorkerSession | None = None
+        self._task_try: TaskTry | None = None
         self._is_to_end = False
-        for seconds in ("startup_timeout", "logging_interval"):
-            self._check_seconds(seconds)
-        self._check_choice("on_finish", get_args(OnFinish))
-        self._check_choice("wait_for", get_args(WaitFor))
-        if isinstance(log_containers, str):
-            self._check_choice("log_containers", ("flow", "all"), "or a list of names")
+        _check_arguments(self)
         if (job_spec_file is None) == (job_spec is None):
             raise JobSpecError(f"task {self.task_id!r}: give either job_spec_file or job_spec")
         self._job_spec = JobSpec.from_dict(job_spec) if job_spec is not None else None
         if not hasattr(flow, "resolve"):  # an XComArg has its value when the task runs
             as_flow(flow)
         self._depend_on_xcoms_of_env()
-
-    def _check_seconds(self, name: str) -> None:
-        value = getattr(self, name)
-        if value is not None and not (isinstance(value, int | float) and value > 0):
-            raise FlowError(
-                f"task {self.task_id!r}: {name} is {value!r}: give a number of seconds, or None"
-            )
-
-    def _check_choice(self, name: str, choices: Sequence[str], more: str = "") -> None:
-        value = getattr(self, name)
-        if value not in choices:
-            told = " ".join(filter(None, (", ".join(choices), more)))
-            raise FlowError(f"task {self.task_id!r}: {name} is {value!r}: give one of {told}")
 
     def _depend_on_xcoms_of_env(self) -> None:
         """Do for ``env``, which is no template field, what Airflow does for those."""
@@ -207,8 +169,8 @@ class FlowJobOperator(BaseOperator):
 
     def prepare_template(self) -> None:
         """Load the job spec when the DAG is parsed and knows its file (Airflow calls this)."""
-        if isinstance(self.job_spec_file, str) and not _has_jinja(self.job_spec_file):
-            self._job_spec = self._load_job_spec(self.job_spec_file)
+        if isinstance(self.job_spec_file, str) and not has_jinja(self.job_spec_file):
+            self._job_spec = _load_job_spec(self, self.job_spec_file)
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the template fields; a ``Flow`` is copied first, as Airflow renders in place."""
@@ -223,7 +185,7 @@ class FlowJobOperator(BaseOperator):
         :raises ClusterError: the cluster gave no usable answer.
         :raises TaskDeferred: the triggerer is to wait for it.
         """
-        return self._in_session(context, self._execute)
+        return self._hand_on(self._enter(context).execute(_flow_connection))
 
     def execute_complete(
         self,
@@ -236,7 +198,7 @@ class FlowJobOperator(BaseOperator):
         :param event: what ``FlowJobTrigger`` fired.
         :param deadline: when the task times out (seconds since the epoch), None: never.
         """
-        return self._in_session(context, self._complete, event or {}, deadline)
+        return self._hand_on(self._enter(context).complete(event or {}, deadline))
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
@@ -244,387 +206,51 @@ class FlowJobOperator(BaseOperator):
         """Go on also where the trigger failed or timed out (Airflow calls this)."""
         if next_method != _TRIGGER_FAILED:
             return super().resume_execution(next_method, next_kwargs, context)
-        return self._in_session(context, self._resume, next_kwargs or {})
+        return self._hand_on(self._enter(context).resume(next_kwargs or {}))
 
     def on_kill(self) -> None:
         """Delete the Job if the task was ended in Airflow, keep it if only the worker goes away."""
         self._is_to_end = True
-        if self._session is not None:
-            self._session.on_kill()
+        if self._task_try is not None:
+            self._task_try.on_kill()
 
-    def _in_session(self, context: Context, step: Callable[..., Any], *arguments: Any) -> Any:
-        """Do a step of the flow run with a cluster at hand, and tell errors Airflow's way."""
-        try:
-            # First of all: the secrets in it are masked in every log line from here on.
-            env = self._rendered_env(context)
+    def loaded_job_spec(self) -> JobSpec:
+        """Return the job spec, which is loaded now if it was not when the DAG was parsed.
 
-            from flowjob.worker.session import WorkerSession
-
-            spec = self._job_spec or self._load_job_spec(str(self.job_spec_file))
-            flow_run = _flow_run(context)
-            with WorkerSession(self.kubernetes_conn_id, flow_run, spec, env) as session:
-                self._session = session
-                return step(context, session, *arguments)
-        except FlowJobError as error:
-            if error.heals_by_retry:
-                raise
-            raise _airflow_exception("AirflowFailException")(_masked(str(error))) from None
-        finally:
-            self._session = None
-
-    def _execute(self, context: Context, session: WorkerSession) -> Any:
-        self._check_waiting(session.spec)
-        with self._cancellable(context, session):
-            if self._is_to_end:
-                # It was too early for a session: the cluster's connection was just being loaded.
-                session.raise_if_ended()
-            manifest = self._manifest(
-                context,
-                session.spec,
-                session.flow_run,
-                session.env,
-                cluster_namespace=lambda: session.cluster.namespace,
-                connect=_flow_connection,
-            )
-            job = self._launch(session, manifest)
-            self._push_job(context, job)
-            if self.deferrable and is_active(job):
-                seconds = self.execution_timeout and self.execution_timeout.total_seconds()
-                self._defer(session, job, time.time() + seconds if seconds else None)
-            outcome = self._wait(session, job)
-        return self._finish(context, session, job, outcome)
-
-    def _launch(self, session: WorkerSession, manifest: Manifest) -> Manifest:
-        try:
-            return session.run(session.execution.launch(session.flow_run, manifest))
-        except JobRefusedError as error:
-            raise session.spec.locate(error) from None
-
-    def _complete(
-        self,
-        context: Context,
-        session: WorkerSession,
-        event: dict[str, Any],
-        deadline: float | None,
-    ) -> Any:
-        job: Manifest = event["job"]
-        outcome = Outcome(**event["outcome"]) if event.get("outcome") else None
-        with self._cancellable(context, session):
-            self._collect_log(context, session, job, event)
-            if outcome is None:
-                metadata = job["metadata"]
-                session.run(session.execution.resume(metadata["namespace"], metadata["name"]))
-                self._defer(session, job, deadline)
-        return self._finish(context, session, job, outcome)
-
-    def _resume(self, context: Context, session: WorkerSession, failure: dict[str, Any]) -> Any:
-        """Go on with nothing but our own XCom."""
-        name, namespace = (self._own_xcom(context, key) for key in (_JOB_NAME, _NAMESPACE))
-        job = session.run(session.execution.resume(namespace, name))
-        if job is None:
-            told = f"the Job {name!r} was deleted before it was seen to end"
-            return self._collect(context, session, Outcome(FAILED, "JobDeleted", told))
-        with self._cancellable(context, session):
-            if failure.get("error") == _TRIGGER_TIMEOUT:
-                self._collect_log(context, session, job, {})
-                raise _airflow_exception("AirflowTaskTimeout")("the flow run took too long")
-            self.log.warning("The trigger failed, so this worker waits by itself")
-            outcome = self._wait(session, job)
-        return self._finish(context, session, job, outcome)
-
-    def _wait(self, session: WorkerSession, job: Manifest) -> Outcome:
-        """Wait in this worker."""
-        from flowjob.wait.until_end import wait_for_outcome
-
-        outcome = wait_for_outcome(
-            session.cluster,
-            job,
-            self._log_line,
-            self._log_selection(session.spec),
-            startup_timeout=self.startup_timeout,
-            wait_for=self.wait_for,
-        )
-        return session.run(session.execution.wait(outcome))
-
-    def _log_selection(self, spec: JobSpec) -> LogSelection:
-        return LogSelection(self.log_containers, by_pod=spec.has_many_pods)
-
-    def _collect_log(
-        self, context: Context, session: WorkerSession, job: Manifest, event: dict[str, Any]
-    ) -> None:
-        """Fetch what the flow wrote since the last time; a log that is gone costs its lines."""
-        from flowjob.logs.collect import collect_logs
-
-        ti = context["ti"]
-        is_over = not event or bool(event.get("outcome"))
-        positions = self._own_xcom(context, _LOG_POSITIONS) or {}
-        try:
-            positions = session.run(
-                collect_logs(
-                    session.cluster,
-                    job,
-                    self._log_selection(session.spec),
-                    self._log_line,
-                    positions,
-                    is_over=is_over,
-                    without=event.get("told_pods", ()),
-                )
-            )
-        except ClusterError as error:
-            self.log.warning("%s", error)
-        if not is_over:
-            ti.xcom_push(key=_LOG_POSITIONS, value=positions)
-
-    def _own_xcom(self, context: Context, key: str) -> Any:
-        """Pull what an earlier step of this very task instance pushed."""
-        ti = context["ti"]
-        map_index = -1 if ti.map_index is None else ti.map_index
-        # Without a map index, those of all the task's map indexes would come.
-        return ti.xcom_pull(task_ids=self.task_id, key=key, map_indexes=map_index)
-
-    @contextmanager
-    def _cancellable(self, context: Context, session: WorkerSession) -> Iterator[None]:
-        """Delete the Job on a time-out, and say in XCom that the flow run was cancelled."""
-        try:
-            yield
-        except FlowRunCancelledError:
-            self._push_outcome(context, _cancelled("Killed", "the task was ended in Airflow"))
-            raise
-        except _airflow_exception("AirflowTaskTimeout"):
-            self.log.info("The task has timed out: deleting its Job")
-            session.run(session.execution.kill())
-            self._push_outcome(context, _cancelled("TaskTimeout", "the task has timed out"))
-            raise
-
-    def _defer(self, session: WorkerSession, job: Manifest, deadline: float | None) -> NoReturn:
-        """Let the triggerer wait."""
-        from flowjob.triggers.flow_job import FlowJobTrigger
-
-        # Airflow tells nobody of a task that is ended in the moment before it defers.
-        session.raise_if_ended()
-        metadata = job["metadata"]
-        trigger = FlowJobTrigger(
-            kubernetes_conn_id=self.kubernetes_conn_id,
-            namespace=metadata["namespace"],
-            job_name=metadata["name"],
-            job_uid=metadata["uid"],
-            flow_run_id=metadata["labels"][FLOW_RUN_ID_LABEL],
-            logging_interval=self.logging_interval,
-            startup_timeout=self.startup_timeout,
-            wait_for=self.wait_for,
-            log_containers=(
-                self.log_containers
-                if isinstance(self.log_containers, str)
-                else list(self.log_containers)
-            ),
-            not_before=time.time() + _shortest_deferral(),
-            **asdict(session.flow_run.task_instance),
-        )
-        self.defer(
-            trigger=trigger,
-            method_name="execute_complete",
-            kwargs={"deadline": deadline},
-            timeout=timedelta(seconds=max(deadline - time.time(), 0)) if deadline else None,
-        )
-
-    def _finish(
-        self, context: Context, session: WorkerSession, job: Manifest, outcome: Outcome
-    ) -> Any:
-        """Push the outcome, return the result, and delete the Job where that is asked for."""
-        try:
-            result = self._collect(context, session, outcome)
-        except (FlowJobError, _airflow_exception("AirflowSkipException")):
-            # Nobody adopts the Job of a try that failed.
-            if self.on_finish == "delete" or outcome.job_is_active:
-                session.run(session.cluster.delete_job(job))
-            raise
-        if self.on_finish != "keep" or outcome.job_is_active:
-            self._delete_when_success_is_recorded(job)
-        return result
-
-    def _delete_when_success_is_recorded(self, job: Manifest) -> None:
-        """Delete the Job after Airflow knows of its success: until then a try may adopt it."""
-
-        def delete(_: Context) -> None:
-            from flowjob.cluster.api_server import Cluster
-            from flowjob.worker.loop_thread import LoopThread
-
-            with LoopThread() as loop, loop.use(Cluster(self.kubernetes_conn_id)) as cluster:
-                loop.run(cluster.delete_job(job))
-
-        self.on_success_callback = [*self.on_success_callback, delete]
-
-    def _check_waiting(self, spec: JobSpec) -> None:
-        """Say what of the spec does not go with how it is waited for.
-
-        :raises FlowError: it cannot be waited for so.
+        :raises JobSpecError: it is not what it should be.
         """
-        if self.wait_for == "flow" and spec.has_many_pods:
-            raise FlowError(
-                f"task {self.task_id!r}: wait_for='flow' waits for one pod, but the job spec has "
-                "parallelism or completions: use wait_for='job'"
+        return self._job_spec or _load_job_spec(self, str(self.job_spec_file))
+
+    def _enter(self, context: Context) -> TaskTry:
+        from flowjob.worker.task_try import TaskTry
+
+        self._task_try = TaskTry(context, self.log, partial(_arguments_of, self))
+        if self._is_to_end:
+            # It was too early for a try: the modules were just being imported.
+            self._task_try.on_kill()
+        return self._task_try
+
+    def _hand_on(self, end: Success | Deferral) -> Any:
+        """Give Airflow what a try ended with: a deferral, or a result."""
+        from flowjob.worker.waiting import Deferral
+
+        if isinstance(end, Deferral):
+            deadline = end.deadline
+            self.defer(
+                trigger=_trigger_of(self, end),
+                method_name="execute_complete",
+                kwargs={"deadline": deadline},
+                timeout=timedelta(seconds=max(deadline - time.time(), 0)) if deadline else None,
             )
-        if not isinstance(self.log_containers, str):
-            for name in sorted(set(self.log_containers) - set(spec.container_names)):
-                self.log.warning("The job spec has no container %r of log_containers", name)
-        if spec.ttl is not None and spec.ttl < _SHORT_TTL:
-            self.log.warning(
-                "ttlSecondsAfterFinished is %s s: should the worker die, a later try may not find "
-                "the Job any more and run the flow again; set it to %s s or more",
-                spec.ttl,
-                _SHORT_TTL,
-            )
+        if (job := end.job_to_delete) is not None:
 
-    def preview(self, context: Context) -> Manifest:
-        """Make the Job of a flow run with neither a cluster nor a secret, to be looked at.
+            def delete(_: Context) -> None:
+                from flowjob.worker.finish import delete_job
 
-        The template fields are rendered already, and ``env`` is not: none of its values is shown.
+                delete_job(self.kubernetes_conn_id, job)
 
-        :raises FlowJobError: the Job could not be created either.
-        """
-        from airflow.sdk._shared.secrets_masker import redact
-
-        spec = self._job_spec or self._load_job_spec(str(self.job_spec_file))
-        parameters: Any = redact(self.parameters or {})
-        self.parameters = parameters
-        return self._manifest(
-            context,
-            spec,
-            _flow_run(context),
-            dict.fromkeys(self.env or {}, MASK),
-            cluster_namespace=lambda: _namespace_of_connection(self.kubernetes_conn_id),
-            connect=lambda conn_id: FlowConnection(MASK, MASK),
-        )
-
-    def _manifest(
-        self,
-        context: Context,
-        spec: JobSpec,
-        flow_run: FlowRun,
-        env: Mapping[str, Any],
-        *,
-        cluster_namespace: Callable[[], str | None],
-        connect: Callable[[str], FlowConnection],
-    ) -> Manifest:
-        """Make the Job of a flow run.
-
-        :param cluster_namespace: tells the namespace that the cluster's connection names, if any.
-        :param connect: reads the Airflow connection that the flow asks for.
-        """
-        namespace = self.namespace or spec.namespace or cluster_namespace() or "default"
-        flow = as_flow(self.flow)
-        if self.flow is None and spec.has_command:
-            self.log.info(
-                "No flow is given, so Prefect's command replaces that of the job spec: "
-                "set flow=SpecFlow() to run the spec's own"
-            )
-        image = self.image or spec.image
-        if not image:
-            raise JobSpecError(
-                f"task {self.task_id!r} has no image: give the operator an image, "
-                "or the first container of the job spec"
-            )
-        if _has_jinja(image):
-            raise JobSpecError(
-                f"the image of task {self.task_id!r} is the Jinja {image!r}: a job spec is not "
-                "templated, so give the image to the operator"
-            )
-        connection = connect(flow.conn_id) if flow.conn_id else None
-        request = FlowRequest(flow_run.flow_run_id, image, namespace, connection)
-        command = flow.command(request)
-        container = FlowContainer(
-            image=self.image or None,
-            command=command.command,
-            args=command.args,
-            env=flow_environment(
-                flow_run,
-                spec,
-                parameters=parameters_json(self.parameters or {}),
-                airflow=_airflow_variables(context),
-                flow=command.env,
-                user=env,
-            ),
-        )
-        return spec.for_flow_run(flow_run, container, namespace=namespace, name=self.name)
-
-    def _push_job(self, context: Context, job: Manifest) -> None:
-        """Say which Job it is as soon as it exists."""
-        metadata = job["metadata"]
-        ti = context["ti"]
-        ti.xcom_push(key="flow_run_id", value=metadata["labels"][FLOW_RUN_ID_LABEL])
-        ti.xcom_push(key=_JOB_NAME, value=metadata["name"])
-        ti.xcom_push(key=_NAMESPACE, value=metadata["namespace"])
-
-    def _collect(self, context: Context, session: WorkerSession, outcome: Outcome) -> Any:
-        """Push the outcome and return the flow's result."""
-        if outcome.message:
-            # It may be the flow's own text, such as that of its exception.
-            outcome = replace(outcome, message=_masked(outcome.message))
-        self._push_outcome(context, outcome)
-        if outcome.status != SUCCEEDED and outcome.exit_code in self.skip_on_exit_code:
-            skipped = f"exit code {outcome.exit_code} of the flow container skips the task"
-            raise _airflow_exception("AirflowSkipException")(skipped)
-        if outcome.status != SUCCEEDED:
-            lines = self._last_lines(context, session, outcome)
-            raise FlowRunFailedError(explain_failure(outcome, lines))
-        self.log.info("The flow run succeeded")
-        return parse_result(outcome, session.spec.result_limit) if self.do_xcom_push else None
-
-    def _last_lines(self, context: Context, session: WorkerSession, outcome: Outcome) -> list[str]:
-        """Read the last lines of the container that failed, if they are still there."""
-        from flowjob.logs.collect import last_lines
-
-        if outcome.pod is None:
-            return []
-        namespace = self._own_xcom(context, _NAMESPACE)
-        container = outcome.container or session.spec.flow_container_name
-        try:
-            lines = session.run(last_lines(session.cluster, namespace, outcome.pod, container))
-        except ClusterError as error:
-            self.log.warning("%s", error)
-            return []
-        return [_masked(line) for line in lines]
-
-    def _push_outcome(self, context: Context, outcome: Outcome) -> None:
-        ti = context["ti"]
-        ti.xcom_push(key="status", value=outcome.status)
-        ti.xcom_push(key="outcome", value=outcome.to_dict())
-
-    def _log_line(self, line: str) -> None:
-        self.log.info("%s", _masked(line))
-
-    def _rendered_env(self, context: Context) -> dict[str, Any]:
-        """Render ``env`` to strings, also in a DAG that renders its templates as native objects."""
-        from airflow.sdk.definitions._internal.templater import Templater
-        from jinja2 import TemplateError
-
-        templater = Templater()
-        templater.template_ext = ()
-        jinja_env = context["dag"].get_template_env(force_sandboxed=True)
-        try:
-            rendered: dict[str, Any] = templater.render_template(self.env or {}, context, jinja_env)
-        except TemplateError as error:
-            raise FlowError(
-                f"the env of task {self.task_id!r} cannot be rendered: {error}: mend its Jinja"
-            ) from None
-        return rendered
-
-    def _load_job_spec(self, file: str) -> JobSpec:
-        """Load the job spec from where DESIGN section 3 says: beside the DAG file, and so on."""
-        dag = self.get_dag()
-        folders = [Path(dag.fileloc).parent] if dag else []
-        folders += [Path(folder) for folder in (dag and dag.template_searchpath) or []]
-        # Joined to an absolute path, a folder gives that path.
-        candidates = [folder / file for folder in folders] or [Path(file)]
-        found = next((path for path in candidates if path.exists()), None)
-        if found is None:
-            places = ", ".join(dict.fromkeys(str(path) for path in candidates))
-            raise JobSpecError(f"task {self.task_id!r}: no job spec at {places}")
-        return JobSpec.from_file(found)
-
-
-def _has_jinja(text: str) -> bool:
-    return "{{" in text or "{%" in text
+            self.on_success_callback = [*self.on_success_callback, delete]
+        return end.result
 
 
 def _default_deferrable() -> bool:
@@ -633,82 +259,87 @@ def _default_deferrable() -> bool:
     return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
 
 
-def _shortest_deferral() -> float:
-    """Return the seconds after which the scheduler knows that this process has ended.
-
-    The supervisor may notice that only at its next heartbeat.
-    """
-    from airflow.configuration import conf
-
-    return conf.getint("workers", "min_heartbeat_interval", fallback=5) + 5
-
-
-def _cancelled(reason: str, message: str) -> Outcome:
-    return Outcome(CANCELLED, reason=reason, message=message)
-
-
-def _flow_run(context: Context) -> FlowRun:
-    ti, dag_run = context["ti"], context["dag_run"]
-    return FlowRun(
-        flow_run_id=str(ti.id),
-        task_instance=TaskInstanceKey(
-            ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index
-        ),
-        airflow=airflow_address(),
-        try_number=ti.try_number,
-        max_tries=ti.max_tries,
-        dag_run_start=dag_run.start_date.isoformat() if dag_run.start_date else "",
-    )
-
-
-def _airflow_variables(context: Context) -> dict[str, str]:
-    """Return Airflow's own variables, and the map index and the data interval where there are."""
-    from airflow.sdk.execution_time.context import context_to_airflow_vars
-
-    variables: dict[str, str] = context_to_airflow_vars(context, in_env_var_format=True)
-    map_index = context["ti"].map_index
-    if map_index is not None and map_index >= 0:
-        variables["AIRFLOW_CTX_MAP_INDEX"] = str(map_index)
-    # A run that was triggered by hand has none.
-    if start := context.get("data_interval_start"):
-        variables["AIRFLOW_CTX_DATA_INTERVAL_START"] = start.isoformat()
-    if end := context.get("data_interval_end"):
-        variables["AIRFLOW_CTX_DATA_INTERVAL_END"] = end.isoformat()
-    return variables
-
-
 def _flow_connection(conn_id: str) -> FlowConnection:
     from flowjob.hooks.prefect import PrefectHook
 
     return PrefectHook(conn_id).get_conn()
 
 
-def _namespace_of_connection(kubernetes_conn_id: str) -> str | None:
-    """Return the namespace that a cluster's connection names, None where it cannot be read."""
-    from flowjob.cluster.api_server import kubernetes_hook
+def _check_arguments(operator: FlowJobOperator) -> None:
+    def check(name: str, is_right: bool, wanted: str) -> None:
+        if not is_right:
+            value = getattr(operator, name)
+            raise FlowError(f"task {operator.task_id!r}: {name} is {value!r}: give {wanted}")
 
-    try:
-        namespace: str | None = kubernetes_hook()(conn_id=kubernetes_conn_id).get_namespace()
-    except Exception:
-        # Outside of a task, each Airflow says in its own way that there is no such connection.
-        return None
-    return namespace
-
-
-def _masked(text: str) -> str:
-    """Mask the secrets that Airflow knows.
-
-    Airflow masks the task's log by itself, but not the copy of it that an executor prints.
-    """
-    from airflow.sdk._shared.secrets_masker import redact
-
-    return str(redact(text))
+    for name in ("startup_timeout", "logging_interval"):
+        value = getattr(operator, name)
+        is_right = value is None or (isinstance(value, int | float) and value > 0)
+        check(name, is_right, "a number of seconds, or None")
+    for name, choices in (("on_finish", get_args(OnFinish)), ("wait_for", get_args(WaitFor))):
+        check(name, getattr(operator, name) in choices, f"one of {', '.join(choices)}")
+    containers = operator.log_containers
+    is_right = not isinstance(containers, str) or containers in ("flow", "all")
+    check("log_containers", is_right, "one of flow, all or a list of names")
 
 
-def _airflow_exception(name: str) -> type[Exception]:
-    """Return Airflow's exception from where this Airflow has it."""
-    from airflow import exceptions
-    from airflow.sdk import exceptions as sdk_exceptions
+def _load_job_spec(operator: FlowJobOperator, file: str) -> JobSpec:
+    """Load the job spec from where DESIGN section 3 says: beside the DAG file, and so on."""
+    dag = operator.get_dag()
+    folders = [Path(dag.fileloc).parent] if dag else []
+    folders += [Path(folder) for folder in (dag and dag.template_searchpath) or []]
+    # Joined to an absolute path, a folder gives that path.
+    candidates = [folder / file for folder in folders] or [Path(file)]
+    found = next((path for path in candidates if path.exists()), None)
+    if found is None:
+        places = ", ".join(dict.fromkeys(str(path) for path in candidates))
+        raise JobSpecError(f"task {operator.task_id!r}: no job spec at {places}")
+    return JobSpec.from_file(found)
 
-    exception: type[Exception] = getattr(sdk_exceptions, name, None) or getattr(exceptions, name)
-    return exception
+
+def _arguments_of(operator: FlowJobOperator, context: Context) -> TryArguments:
+    """Return what one try needs; the template fields are rendered already."""
+    from flowjob.worker.arguments import TryArguments
+    from flowjob.worker.context import rendered_env
+
+    # First of all: the secrets in it are masked in every log line from here on.
+    env = rendered_env(operator.env, context)
+    timeout = operator.execution_timeout
+    return TryArguments(
+        kubernetes_conn_id=operator.kubernetes_conn_id,
+        spec=operator.loaded_job_spec(),
+        job=JobArguments(
+            image=operator.image,
+            flow=operator.flow,
+            parameters=operator.parameters or {},
+            env=env,
+            namespace=operator.namespace,
+            name=operator.name,
+        ),
+        deferrable=operator.deferrable,
+        startup_timeout=operator.startup_timeout,
+        wait_for=operator.wait_for,
+        log_containers=operator.log_containers,
+        skip_on_exit_code=operator.skip_on_exit_code,
+        on_finish=operator.on_finish,
+        execution_timeout=timeout.total_seconds() if timeout else None,
+        wants_result=operator.do_xcom_push,
+    )
+
+
+def _trigger_of(operator: FlowJobOperator, deferral: Deferral) -> FlowJobTrigger:
+    from flowjob.triggers.flow_job import FlowJobTrigger
+
+    metadata, containers = deferral.job["metadata"], operator.log_containers
+    return FlowJobTrigger(
+        kubernetes_conn_id=operator.kubernetes_conn_id,
+        namespace=metadata["namespace"],
+        job_name=metadata["name"],
+        job_uid=metadata["uid"],
+        flow_run_id=metadata["labels"][FLOW_RUN_ID_LABEL],
+        logging_interval=operator.logging_interval,
+        startup_timeout=operator.startup_timeout,
+        wait_for=operator.wait_for,
+        log_containers=containers if isinstance(containers, str) else list(containers),
+        not_before=deferral.not_before,
+        **asdict(deferral.flow_run.task_instance),
+    )

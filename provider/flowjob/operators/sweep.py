@@ -7,11 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey, annotation, task_instance_of
-from flowjob.kubernetes_object import KubernetesObject
-from flowjob.status.job import is_active, is_being_deleted
-from flowjob.worker.task_states import TaskStates, airflow_address, has_ended, task_states
-
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -54,51 +49,6 @@ class FlowJobSweepOperator(BaseOperator):
 
         :raises ClusterError: the cluster gave no usable answer.
         """
-        from flowjob.cluster.api_server import Cluster
-        from flowjob.worker.loop_thread import LoopThread
+        from flowjob.worker.sweep import sweep
 
-        swept = []
-        with LoopThread() as loop, loop.use(Cluster(self.kubernetes_conn_id)) as cluster:
-            jobs = loop.run(cluster.list_jobs(self.namespace, FLOW_RUN_ID_LABEL))
-            for job, key, state in self._abandoned(jobs):
-                name = "{namespace}/{name}".format_map(job["metadata"])
-                why = f"{key} {'is gone' if state is None else f'has ended ({state})'}"
-                if self._dry_run:
-                    self.log.info("Would delete the Job %s: %s", name, why)
-                # One that has changed since, such as to Complete, may have its task alive again.
-                elif loop.run(cluster.delete_job(job, if_unchanged=True)):
-                    self.log.info("Deleted the Job %s: %s", name, why)
-                else:
-                    self.log.info("Left the Job %s alone, as it has just changed: %s", name, why)
-                    continue
-                swept.append(name)
-        return swept
-
-    def _abandoned(
-        self, jobs: list[KubernetesObject]
-    ) -> list[tuple[KubernetesObject, TaskInstanceKey, str | None]]:
-        """Return the Jobs that nobody waits for, whose they are, and the state of that."""
-        airflow = airflow_address()
-        owned = [
-            (job, key)
-            for job in jobs
-            if is_active(job) and not is_being_deleted(job)
-            if annotation(job, "airflow") == airflow
-            if (key := task_instance_of(job))
-        ]
-        states_by_dag = {
-            dag_id: self._states_of(dag_id, [key for _, key in owned if key.dag_id == dag_id])
-            for dag_id in sorted({key.dag_id for _, key in owned})
-        }
-        return [
-            (job, key, states.get(key))
-            for job, key in owned
-            if (states := states_by_dag[key.dag_id]) is not None and has_ended(key, states)
-        ]
-
-    def _states_of(self, dag_id: str, keys: list[TaskInstanceKey]) -> TaskStates | None:
-        try:
-            return task_states(keys)
-        except Exception as error:
-            self.log.warning("Airflow gives no answer about the DAG %s: %r", dag_id, error)
-            return None
+        return sweep(self.kubernetes_conn_id, self.namespace, dry_run=self._dry_run, log=self.log)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from contextlib import ExitStack
 from typing import Any, Self, TypeVar
 
@@ -12,7 +12,6 @@ from flowjob.cluster.airflow_thread import in_thread
 from flowjob.cluster.api_server import Cluster
 from flowjob.flow_run import FlowRun
 from flowjob.launch.execution import Execution
-from flowjob.spec.job_spec import JobSpec
 from flowjob.worker.loop_thread import LoopThread
 from flowjob.worker.task_states import task_states, was_killed
 
@@ -29,16 +28,10 @@ class WorkerSession:
 
     :param kubernetes_conn_id: Airflow connection of type ``kubernetes``.
     :param flow_run: the flow run.
-    :param spec: the user's job spec.
-    :param env: the operator's ``env``, rendered.
     """
 
-    def __init__(
-        self, kubernetes_conn_id: str, flow_run: FlowRun, spec: JobSpec, env: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, kubernetes_conn_id: str, flow_run: FlowRun) -> None:
         self.flow_run = flow_run
-        self.spec = spec
-        self.env = env
         self.cluster = Cluster(kubernetes_conn_id)
         self.execution = Execution(self.cluster)
 

@@ -1,0 +1,95 @@
+"""The manifest of a flow run: a pure function of spec, arguments, flow run and environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowjob.exceptions import JobSpecError
+from flowjob.flow_run import FlowRun
+from flowjob.flows import as_flow
+from flowjob.flows.base import FlowConnection, FlowRequest
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.launch.environment import flow_environment, parameters_json
+from flowjob.spec.job_spec import FlowContainer, JobSpec
+
+
+@dataclass(frozen=True)
+class JobArguments:
+    """What the operator was asked to make of the job spec; see ``FlowJobOperator``.
+
+    :param image: image of the flow container; None leaves the spec's own.
+    :param flow: what the flow container runs, in any of the operator's forms.
+    :param parameters: the flow's parameters.
+    :param env: the user's variables of the flow container, rendered.
+    :param namespace: namespace of the Job; None: the spec's, else the connection's.
+    :param name: what the Job's name begins with; None: the spec's name.
+    """
+
+    image: str | None = None
+    flow: Any = None
+    parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    env: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    namespace: str | None = None
+    name: str | None = None
+
+
+def make_manifest(
+    flow_run: FlowRun,
+    spec: JobSpec,
+    arguments: JobArguments,
+    *,
+    airflow_variables: Mapping[str, str],
+    cluster_namespace: str | None,
+    connection: FlowConnection | None,
+) -> KubernetesObject:
+    """Make the Job of a flow run.
+
+    :param airflow_variables: Airflow's own variables, ``AIRFLOW_CTX_*``.
+    :param cluster_namespace: the namespace that the cluster's connection names, if any.
+    :param connection: the Airflow connection that the flow asks for by ``conn_id``.
+    :raises JobSpecError: neither the arguments nor the spec have an image.
+    :raises FlowError: the flow, its parameters or its variables cannot be run.
+    """
+    flow = as_flow(arguments.flow)
+    namespace = arguments.namespace or spec.namespace or cluster_namespace or "default"
+    request = FlowRequest(
+        flow_run.flow_run_id, _image(flow_run, spec, arguments), namespace, connection
+    )
+    command = flow.command(request)
+    container = FlowContainer(
+        image=arguments.image or None,
+        command=command.command,
+        args=command.args,
+        env=flow_environment(
+            flow_run,
+            spec,
+            parameters=parameters_json(arguments.parameters),
+            airflow=airflow_variables,
+            flow=command.env,
+            user=arguments.env,
+        ),
+    )
+    return spec.for_flow_run(flow_run, container, namespace=namespace, name=arguments.name)
+
+
+def _image(flow_run: FlowRun, spec: JobSpec, arguments: JobArguments) -> str:
+    image = arguments.image or spec.image
+    task_id = flow_run.task_instance.task_id
+    if not image:
+        raise JobSpecError(
+            f"task {task_id!r} has no image: give the operator an image, "
+            "or the first container of the job spec"
+        )
+    if has_jinja(image):
+        raise JobSpecError(
+            f"the image of task {task_id!r} is the Jinja {image!r}: a job spec is not "
+            "templated, so give the image to the operator"
+        )
+    return image
+
+
+def has_jinja(text: str) -> bool:
+    """Tell whether Airflow would find something to render in a text."""
+    return "{{" in text or "{%" in text

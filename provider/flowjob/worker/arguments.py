@@ -1,0 +1,45 @@
+"""``TryArguments``: what the operator asks of one try of its task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flowjob.launch.manifest import JobArguments
+from flowjob.logs.selection import LogSelection
+from flowjob.spec.job_spec import JobSpec
+
+
+@dataclass(frozen=True)
+class TryArguments:
+    """The operator's arguments, rendered, with the job spec loaded; see ``FlowJobOperator``.
+
+    :param kubernetes_conn_id: Airflow connection of the cluster.
+    :param spec: the user's job spec.
+    :param job: what is to be made of it.
+    :param deferrable: wait in the triggerer.
+    :param startup_timeout: seconds that the flow container may take to start; None: any number.
+    :param wait_for: ``"job"`` or ``"flow"``.
+    :param log_containers: ``"flow"``, ``"all"``, or the names of containers.
+    :param skip_on_exit_code: exit codes that skip the task.
+    :param on_finish: ``"keep"``, ``"delete"`` or ``"delete_succeeded"``.
+    :param execution_timeout: seconds that the task may take; None: any number.
+    :param wants_result: whether the flow's result is to be returned (``do_xcom_push``).
+    """
+
+    kubernetes_conn_id: str
+    spec: JobSpec
+    job: JobArguments
+    deferrable: bool
+    startup_timeout: float | None
+    wait_for: str
+    log_containers: str | Sequence[str]
+    skip_on_exit_code: frozenset[int]
+    on_finish: str
+    execution_timeout: float | None
+    wants_result: bool
+
+    @property
+    def log_selection(self) -> LogSelection:
+        """Whose lines come into the task's log."""
+        return LogSelection(self.log_containers, by_pod=self.spec.has_many_pods)

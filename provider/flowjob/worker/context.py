@@ -1,0 +1,96 @@
+"""What is read from the context that Airflow gives to a task, and what Airflow gives it to use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from flowjob.exceptions import FlowError
+from flowjob.flow_run import FlowRun, TaskInstanceKey
+from flowjob.worker.task_states import airflow_address
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+def flow_run_of(context: Context) -> FlowRun:
+    """Tell which flow run this try of the task instance is."""
+    ti, dag_run = context["ti"], context["dag_run"]
+    return FlowRun(
+        flow_run_id=str(ti.id),
+        task_instance=TaskInstanceKey(ti.dag_id, ti.run_id, ti.task_id, map_index_of(context)),
+        airflow=airflow_address(),
+        try_number=ti.try_number,
+        max_tries=ti.max_tries,
+        dag_run_start=dag_run.start_date.isoformat() if dag_run.start_date else "",
+    )
+
+
+def map_index_of(context: Context) -> int:
+    """Return the map index of the task instance, -1 where the task is not mapped."""
+    index = context["ti"].map_index
+    return -1 if index is None else index
+
+
+def airflow_variables(context: Context) -> dict[str, str]:
+    """Return Airflow's own variables, and the map index and the data interval where there are."""
+    from airflow.sdk.execution_time.context import context_to_airflow_vars
+
+    variables: dict[str, str] = context_to_airflow_vars(context, in_env_var_format=True)
+    if (map_index := map_index_of(context)) >= 0:
+        variables["AIRFLOW_CTX_MAP_INDEX"] = str(map_index)
+    # A run that was triggered by hand has none.
+    if start := context.get("data_interval_start"):
+        variables["AIRFLOW_CTX_DATA_INTERVAL_START"] = start.isoformat()
+    if end := context.get("data_interval_end"):
+        variables["AIRFLOW_CTX_DATA_INTERVAL_END"] = end.isoformat()
+    return variables
+
+
+def rendered_env(env: Mapping[str, Any] | None, context: Context) -> dict[str, Any]:
+    """Render ``env`` to strings, also in a DAG that renders its templates as native objects.
+
+    :raises FlowError: its Jinja cannot be rendered.
+    """
+    from airflow.sdk.definitions._internal.templater import Templater
+    from jinja2 import TemplateError
+
+    templater = Templater()
+    templater.template_ext = ()
+    jinja_env = context["dag"].get_template_env(force_sandboxed=True)
+    try:
+        rendered: dict[str, Any] = templater.render_template(env or {}, context, jinja_env)
+    except TemplateError as error:
+        raise FlowError(
+            f"the env of task {context['ti'].task_id!r} cannot be rendered: {error}: mend its Jinja"
+        ) from None
+    return rendered
+
+
+def masked(text: str) -> str:
+    """Mask the secrets that Airflow knows.
+
+    Airflow masks the task's log by itself, but not the copy of it that an executor prints.
+    """
+    from airflow.sdk._shared.secrets_masker import redact
+
+    return str(redact(text))
+
+
+def airflow_exception(name: str) -> type[Exception]:
+    """Return Airflow's exception from where this Airflow has it."""
+    from airflow import exceptions
+    from airflow.sdk import exceptions as sdk_exceptions
+
+    exception: type[Exception] = getattr(sdk_exceptions, name, None) or getattr(exceptions, name)
+    return exception
+
+
+def shortest_deferral() -> float:
+    """Return the seconds after which the scheduler knows that a process which defers has ended.
+
+    The supervisor may notice that only at its next heartbeat.
+    """
+    from airflow.configuration import conf
+
+    return conf.getint("workers", "min_heartbeat_interval", fallback=5) + 5

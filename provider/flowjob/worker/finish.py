@@ -1,0 +1,95 @@
+"""What a task makes of an ended flow run: XCom, a result, or an error that tells the cause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flowjob.cluster.api_server import Cluster
+from flowjob.exceptions import ClusterError, FlowJobError, FlowRunFailedError
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.logs.collect import last_lines
+from flowjob.status.outcome import SUCCEEDED, Outcome, explain_failure, parse_result
+from flowjob.worker.arguments import TryArguments
+from flowjob.worker.context import airflow_exception, masked
+from flowjob.worker.loop_thread import LoopThread
+from flowjob.worker.session import WorkerSession
+from flowjob.worker.waiting import End
+from flowjob.worker.xcom import NAMESPACE, XComs
+
+
+@dataclass(frozen=True)
+class Success:
+    """What a task that succeeded hands to Airflow.
+
+    :param result: the flow's own result.
+    :param job_to_delete: the Job that is to be deleted once Airflow knows of the success: until
+        then, a later try may have to adopt it. None: it stays.
+    """
+
+    result: Any
+    job_to_delete: KubernetesObject | None
+
+
+def finish(
+    session: WorkerSession, arguments: TryArguments, xcoms: XComs, end: End, log: Any
+) -> Success:
+    """Push the outcome, take the result, and delete the Job where that is asked for.
+
+    :raises FlowRunFailedError: the flow run failed.
+    :raises AirflowSkipException: it did, with an exit code that skips the task.
+    :raises ResultError: the flow's result is none.
+    """
+    job, outcome = end.job, end.outcome
+    try:
+        result = _result(session, arguments, xcoms, outcome, log)
+    except (FlowJobError, airflow_exception("AirflowSkipException")):
+        # Nobody adopts the Job of a try that failed.
+        if job and (arguments.on_finish == "delete" or outcome.job_is_active):
+            session.run(session.cluster.delete_job(job))
+        raise
+    is_to_go = arguments.on_finish != "keep" or outcome.job_is_active
+    return Success(result, job if is_to_go else None)
+
+
+def delete_job(kubernetes_conn_id: str, job: KubernetesObject) -> None:
+    """Delete a Job outside of a session.
+
+    :raises ClusterError: the cluster gave no usable answer.
+    """
+    with LoopThread() as loop, loop.use(Cluster(kubernetes_conn_id)) as cluster:
+        loop.run(cluster.delete_job(job))
+
+
+def _result(
+    session: WorkerSession, arguments: TryArguments, xcoms: XComs, outcome: Outcome, log: Any
+) -> Any:
+    if outcome.message:
+        # It may be the flow's own text, such as that of its exception.
+        outcome = replace(outcome, message=masked(outcome.message))
+    xcoms.push_outcome(outcome)
+    if outcome.status != SUCCEEDED and outcome.exit_code in arguments.skip_on_exit_code:
+        skipped = f"exit code {outcome.exit_code} of the flow container skips the task"
+        raise airflow_exception("AirflowSkipException")(skipped)
+    if outcome.status != SUCCEEDED:
+        lines = _last_lines(session, arguments, xcoms, outcome, log)
+        raise FlowRunFailedError(explain_failure(outcome, lines))
+    log.info("The flow run succeeded")
+    return parse_result(outcome, arguments.spec.result_limit) if arguments.wants_result else None
+
+
+def _last_lines(
+    session: WorkerSession, arguments: TryArguments, xcoms: XComs, outcome: Outcome, log: Any
+) -> list[str]:
+    """Read the last lines of the container that failed, if they are still there."""
+    if outcome.pod is None:
+        return []
+    container = outcome.container or arguments.spec.flow_container_name
+    try:
+        lines = session.run(
+            last_lines(session.cluster, xcoms.pull(NAMESPACE), outcome.pod, container)
+        )
+    except ClusterError as error:
+        log.warning("%s", error)
+        return []
+    return [masked(line) for line in lines]

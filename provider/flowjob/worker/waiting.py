@@ -1,0 +1,219 @@
+"""``Waiting``: from the launch of a flow run, or from where a trigger left it, to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowjob.exceptions import ClusterError, FlowError, JobRefusedError
+from flowjob.flow_run import FlowRun
+from flowjob.flows import as_flow
+from flowjob.flows.base import FlowConnection
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.launch.manifest import make_manifest
+from flowjob.logs.collect import collect_logs
+from flowjob.status.job import is_active
+from flowjob.status.outcome import FAILED, Outcome
+from flowjob.wait.until_end import wait_for_outcome
+from flowjob.worker.arguments import TryArguments
+from flowjob.worker.context import (
+    airflow_exception,
+    airflow_variables,
+    masked,
+    shortest_deferral,
+)
+from flowjob.worker.session import WorkerSession
+from flowjob.worker.xcom import JOB_NAME, LOG_POSITIONS, NAMESPACE, XComs
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+# What Airflow says in place of an error where a trigger has taken too long.
+_TRIGGER_TIMEOUT = "Trigger timeout"
+# A Job that Kubernetes may delete so soon (in seconds) is not there for a later try to find.
+_SHORT_TTL = 600
+
+
+@dataclass(frozen=True)
+class End:
+    """How a flow run ended.
+
+    :param job: its Job; None where it was gone before anything of it was seen.
+    :param outcome: what became of it.
+    """
+
+    job: KubernetesObject | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Deferral:
+    """The triggerer is to wait for the flow run.
+
+    :param job: its Job.
+    :param flow_run: the flow run.
+    :param deadline: when the task times out (seconds since the epoch), None: never.
+    :param not_before: when the trigger may end at the earliest (seconds since the epoch).
+    """
+
+    job: KubernetesObject
+    flow_run: FlowRun
+    deadline: float | None
+    not_before: float
+
+
+class Waiting:
+    """The steps of one try up to the end of its flow run.
+
+    :param session: the cluster and the execution.
+    :param arguments: what the operator asks for.
+    :param context: Airflow's context of the task.
+    :param log: the task's log.
+    """
+
+    def __init__(
+        self, session: WorkerSession, arguments: TryArguments, context: Context, log: Any
+    ) -> None:
+        self._session = session
+        self._arguments = arguments
+        self._context = context
+        self._xcoms = XComs(context)
+        self._log = log
+
+    def begin(self, connect: Callable[[str], FlowConnection]) -> End | Deferral:
+        """Launch the flow run, and wait for it or defer.
+
+        :param connect: reads the Airflow connection that the flow asks for.
+        :raises FlowJobError: it cannot be launched or waited for.
+        """
+        self._check()
+        job = self._launch(connect)
+        self._xcoms.push_job(job)
+        if self._arguments.deferrable and is_active(job):
+            seconds = self._arguments.execution_timeout
+            return self._defer(job, time.time() + seconds if seconds else None)
+        return End(job, self._wait(job))
+
+    def complete(self, event: dict[str, Any], deadline: float | None) -> End | Deferral:
+        """Go on where the trigger ended, with what it has fired.
+
+        :param event: what the trigger fired.
+        :param deadline: when the task times out (seconds since the epoch), None: never.
+        """
+        job: KubernetesObject = event["job"]
+        self._session.run(self._session.execution.take(job))
+        outcome = Outcome(**event["outcome"]) if event.get("outcome") else None
+        self._collect_log(job, is_over=outcome is not None, without=event.get("told_pods", ()))
+        return self._defer(job, deadline) if outcome is None else End(job, outcome)
+
+    def resume(self, failure: dict[str, Any]) -> End:
+        """Go on where the trigger failed or timed out, with nothing but our own XCom.
+
+        :param failure: what Airflow says of it.
+        :raises AirflowTaskTimeout: it timed out.
+        """
+        name, namespace = (self._xcoms.pull(key) for key in (JOB_NAME, NAMESPACE))
+        job = self._session.run(self._session.execution.resume(namespace, name))
+        if job is None:
+            told = f"the Job {name!r} was deleted before it was seen to end"
+            return End(None, Outcome(FAILED, "JobDeleted", told))
+        if failure.get("error") == _TRIGGER_TIMEOUT:
+            self._collect_log(job, is_over=True)
+            raise airflow_exception("AirflowTaskTimeout")("the flow run took too long")
+        self._log.warning("The trigger failed, so this worker waits by itself")
+        return End(job, self._wait(job))
+
+    def _check(self) -> None:
+        """Say what of the spec does not go with how it is waited for.
+
+        :raises FlowError: it cannot be waited for so.
+        """
+        arguments, spec = self._arguments, self._arguments.spec
+        if arguments.wait_for == "flow" and spec.has_many_pods:
+            raise FlowError(
+                f"task {self._task_id!r}: wait_for='flow' waits for one pod, but the job spec has "
+                "parallelism or completions: use wait_for='job'"
+            )
+        if not isinstance(arguments.log_containers, str):
+            for name in sorted(set(arguments.log_containers) - set(spec.container_names)):
+                self._log.warning("The job spec has no container %r of log_containers", name)
+        if spec.ttl is not None and spec.ttl < _SHORT_TTL:
+            self._log.warning(
+                "ttlSecondsAfterFinished is %s s: should the worker die, a later try may not find "
+                "the Job any more and run the flow again; set it to %s s or more",
+                spec.ttl,
+                _SHORT_TTL,
+            )
+
+    def _launch(self, connect: Callable[[str], FlowConnection]) -> KubernetesObject:
+        session, spec, job = self._session, self._arguments.spec, self._arguments.job
+        if job.flow is None and spec.has_command:
+            self._log.info(
+                "No flow is given, so Prefect's command replaces that of the job spec: "
+                "set flow=SpecFlow() to run the spec's own"
+            )
+        conn_id = as_flow(job.flow).conn_id
+        manifest = make_manifest(
+            session.flow_run,
+            spec,
+            job,
+            airflow_variables=airflow_variables(self._context),
+            cluster_namespace=session.cluster.namespace,
+            connection=connect(conn_id) if conn_id else None,
+        )
+        try:
+            return session.run(session.execution.launch(session.flow_run, manifest))
+        except JobRefusedError as error:
+            raise spec.locate(error) from None
+
+    def _defer(self, job: KubernetesObject, deadline: float | None) -> Deferral:
+        # Airflow tells nobody of a task that is ended in the moment before it defers.
+        self._session.raise_if_ended()
+        return Deferral(
+            job, self._session.flow_run, deadline, not_before=time.time() + shortest_deferral()
+        )
+
+    def _wait(self, job: KubernetesObject) -> Outcome:
+        """Wait in this worker."""
+        arguments, session = self._arguments, self._session
+        outcome = wait_for_outcome(
+            session.cluster,
+            job,
+            self._log_line,
+            arguments.log_selection,
+            startup_timeout=arguments.startup_timeout,
+            wait_for=arguments.wait_for,
+        )
+        return session.run(session.execution.wait(outcome))
+
+    def _collect_log(
+        self, job: KubernetesObject, *, is_over: bool, without: Collection[str] = ()
+    ) -> None:
+        """Fetch what the flow wrote since the last time; a log that is gone costs its lines."""
+        session = self._session
+        positions = self._xcoms.pull(LOG_POSITIONS) or {}
+        try:
+            positions = session.run(
+                collect_logs(
+                    session.cluster,
+                    job,
+                    self._arguments.log_selection,
+                    self._log_line,
+                    positions,
+                    is_over=is_over,
+                    without=without,
+                )
+            )
+        except ClusterError as error:
+            self._log.warning("%s", error)
+        if not is_over:
+            self._xcoms.push_log_positions(positions)
+
+    def _log_line(self, line: str) -> None:
+        self._log.info("%s", masked(line))
+
+    @property
+    def _task_id(self) -> str:
+        return self._session.flow_run.task_instance.task_id

@@ -1,0 +1,52 @@
+"""``XComs``: what a task tells Airflow of its flow run, and what it told in an earlier step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowjob.flow_run import FLOW_RUN_ID_LABEL
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.status.outcome import Outcome
+from flowjob.worker.context import map_index_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+# As soon as the Job exists.
+FLOW_RUN_ID, JOB_NAME, NAMESPACE = "flow_run_id", "job_name", "namespace"
+# At the end, on success and on failure; the flow's result is Airflow's own `return_value`.
+STATUS, OUTCOME = "status", "outcome"
+# How far the log was fetched, for the worker that fetches the rest.
+LOG_POSITIONS = "log_positions"
+
+
+class XComs:
+    """The XComs of one task instance.
+
+    :param context: Airflow's context of its task.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._ti = context["ti"]
+        self._map_index = map_index_of(context)
+
+    def push_job(self, job: KubernetesObject) -> None:
+        """Say which Job it is as soon as it exists."""
+        metadata = job["metadata"]
+        self._ti.xcom_push(key=FLOW_RUN_ID, value=metadata["labels"][FLOW_RUN_ID_LABEL])
+        self._ti.xcom_push(key=JOB_NAME, value=metadata["name"])
+        self._ti.xcom_push(key=NAMESPACE, value=metadata["namespace"])
+
+    def push_outcome(self, outcome: Outcome) -> None:
+        """Say how the flow run ended."""
+        self._ti.xcom_push(key=STATUS, value=outcome.status)
+        self._ti.xcom_push(key=OUTCOME, value=outcome.to_dict())
+
+    def push_log_positions(self, positions: dict[str, str]) -> None:
+        """Say how far the log was fetched."""
+        self._ti.xcom_push(key=LOG_POSITIONS, value=positions)
+
+    def pull(self, key: str) -> Any:
+        """Return what an earlier step of this very task instance pushed, None: nothing."""
+        # Without a map index, those of all the task's map indexes would come.
+        return self._ti.xcom_pull(task_ids=self._ti.task_id, key=key, map_indexes=self._map_index)
