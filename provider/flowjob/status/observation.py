@@ -81,8 +81,16 @@ def flow_container_status(pod: KubernetesObject) -> KubernetesObject | None:
 
 def terminated_state(pod: KubernetesObject) -> KubernetesObject | None:
     """Return how the pod's flow container ended, None while it has not."""
-    status = flow_container_status(pod) or {}
-    state: KubernetesObject | None = (status.get("state") or {}).get("terminated")
+    return termination(flow_container_status(pod))
+
+
+def termination(status: KubernetesObject | None, which: str = "state") -> KubernetesObject | None:
+    """Return how a container ended, its terminated state; None where it has not.
+
+    :param status: the container's status, None before the kubelet wrote one.
+    :param which: ``"state"`` (default), or ``"lastState"`` for its run before the last restart.
+    """
+    state: KubernetesObject | None = ((status or {}).get(which) or {}).get("terminated")
     return state
 
 
