@@ -12,7 +12,9 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from flowjob.cluster.api_server import ApiError, Cluster, delays, describe, is_transient
+from flowjob.cluster.api_server import Cluster
+from flowjob.cluster.errors import ApiError, describe, is_transient
+from flowjob.cluster.retries import delays
 from flowjob.kubernetes_object import KubernetesObject
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,10 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timedelta
 
-from flowjob.cluster.api_server import ApiError, Cluster, delays, describe, is_transient, pod_path
+from flowjob.cluster.api_server import Cluster
+from flowjob.cluster.errors import ApiError, describe, is_transient
+from flowjob.cluster.paths import pod_path
+from flowjob.cluster.retries import delays
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.job import is_being_deleted

@@ -7,7 +7,10 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Self
 
-from flowjob.cluster.api_server import ApiError, Cluster, delays, describe, jobs_path, pods_path
+from flowjob.cluster.api_server import Cluster
+from flowjob.cluster.errors import ApiError, describe
+from flowjob.cluster.paths import jobs_path, pods_path
+from flowjob.cluster.retries import delays
 from flowjob.cluster.watch import Changed, Listed, list_and_watch
 from flowjob.exceptions import ClusterError
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, flow_run_selector

@@ -9,7 +9,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
 
-from flowjob.cluster.api_server import ApiError, Cluster, events_path
+from flowjob.cluster.api_server import Cluster
+from flowjob.cluster.errors import ApiError
+from flowjob.cluster.paths import events_path
 from flowjob.flow_run import flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.follow import FlowLog
