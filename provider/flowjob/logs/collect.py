@@ -13,7 +13,7 @@ from flowjob.cluster.paths import pods_path
 from flowjob.exceptions import ClusterError
 from flowjob.flow_run import flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.logs.follow import DISORDER, log_lines, split_line
+from flowjob.logs.lines import DISORDER, log_lines, split_line
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.observation import container_status
 

@@ -10,7 +10,7 @@ from typing import Self
 
 from flowjob.cluster.api_server import Cluster
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.logs.follow import log_lines, split_line
+from flowjob.logs.lines import log_lines, split_line
 from flowjob.logs.selection import LAST_LINES, LogSelection, LogStream
 from flowjob.status.job import is_being_deleted, true_condition
 from flowjob.status.observation import Observation
