@@ -16,6 +16,7 @@ from flowjob.cluster.errors import api_error, describe, is_transient
 from flowjob.cluster.retries import delays
 from flowjob.exceptions import ClusterError
 from flowjob.kubernetes_object import KubernetesObject
+from flowjob.timeouts import PATIENCE, REQUEST_TIMEOUT
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession, ClientTimeout
@@ -24,9 +25,6 @@ log = logging.getLogger(__name__)
 
 # So that a cluster's audit log tells whose requests these are.
 _USER_AGENT = {"User-Agent": f"flowjob/{__version__}"}
-# Seconds that one request may take, and that an API server that is away is waited for.
-_REQUEST_TIMEOUT = 30
-_PATIENCE = 600
 # Bytes that an event of a watch, a line with a whole object, may have: etcd takes 1.5 MiB.
 _LONGEST_LINE = 2**21
 
@@ -81,7 +79,7 @@ class Transport:
         :raises ApiError: the server answered with an error that will stay.
         :raises ClusterError: it could not be reached for ten minutes.
         """
-        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        deadline = asyncio.get_running_loop().time() + PATIENCE
         for delay in delays():
             try:
                 async with self.open(method, path, query, body) as response:
@@ -94,7 +92,7 @@ class Transport:
                 if asyncio.get_running_loop().time() + delay > deadline:
                     raise ClusterError(
                         f"the API server {self._connection.configuration.host} gave no answer for "
-                        f"{_PATIENCE} s: {describe(error)}"
+                        f"{PATIENCE} s: {describe(error)}"
                     ) from None
                 log.warning("The API server gives no answer (%s), trying again", describe(error))
                 await asyncio.sleep(delay)
@@ -119,9 +117,9 @@ class Transport:
         import aiohttp
 
         timeout = (
-            aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT)
+            aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)
             if silence is None
-            else aiohttp.ClientTimeout(connect=_REQUEST_TIMEOUT, sock_read=silence)
+            else aiohttp.ClientTimeout(connect=REQUEST_TIMEOUT, sock_read=silence)
         )
         response = await self._respond(method, path, query, body, timeout)
         try:

@@ -16,18 +16,14 @@ from flowjob.logs.lines import DISORDER, LINE, log_lines
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.job import is_being_deleted
 from flowjob.status.observation import Observation, container_status, restart_policy
+from flowjob.timeouts import LOG_FINISH_TIMEOUT, STATUS_LAG
 
 log = logging.getLogger(__name__)
 
 Emit = Callable[[str], None]
 
-# Seconds that the pod's status may lag behind the end of its log stream, or that behind the Job's
-# end: a stream that a kubelet leaves open is given up then, and the log read once more.
-_STATUS_LAG = 2
 # So many timestamps are kept before the old ones are forgotten.
 _PRUNE_AT = 10_000
-# Seconds that the logs of an ended flow run may take to be read to their ends.
-_FINISH_TIMEOUT = 60
 
 
 class LogCursor:
@@ -101,7 +97,7 @@ class LogFollower:
         self._job_ended = True
         self._news.set()
         if self._stream_limit is not None:
-            self._stream_limit.reschedule(asyncio.get_running_loop().time() + _STATUS_LAG)
+            self._stream_limit.reschedule(asyncio.get_running_loop().time() + STATUS_LAG)
 
     async def run(self) -> None:
         """Follow the log until the container has ended for good and its log is read.
@@ -131,12 +127,12 @@ class LogFollower:
     async def _follow(self) -> None:
         try:
             try:
-                limit = _STATUS_LAG if self._job_ended else None
+                limit = STATUS_LAG if self._job_ended else None
                 async with asyncio.timeout(limit) as self._stream_limit:
                     await self._read(follow=True)
             finally:
                 self._stream_limit = None
-            await self._wait_for_news(_STATUS_LAG)
+            await self._wait_for_news(STATUS_LAG)
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -219,9 +215,9 @@ class FlowLog:
         tasks = [task for _, task in self._followers.values()]
         if not tasks:
             return
-        done, unfinished = await asyncio.wait(tasks, timeout=_FINISH_TIMEOUT)
+        done, unfinished = await asyncio.wait(tasks, timeout=LOG_FINISH_TIMEOUT)
         if unfinished:
-            log.warning("The flow's log was not read to its end within %s s", _FINISH_TIMEOUT)
+            log.warning("The flow's log was not read to its end within %s s", LOG_FINISH_TIMEOUT)
         for task in done:
             if error := task.exception():
                 log.warning("The flow's log cannot be read: %s", describe(error))

@@ -11,16 +11,12 @@ from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError
 from flowjob.cluster.paths import pod_path
 from flowjob.kubernetes_object import KubernetesObject
+from flowjob.timeouts import LOG_SILENCE, LOG_WRITING
 
 # What Kubernetes puts before each line: the time to the second, its fraction, and the time zone.
 LINE = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d) ")
 # Lines of stdout and stderr may stand in the log a little out of the order of their times.
 DISORDER = timedelta(seconds=2)
-# Seconds without a line after which a follower connects anew: a flow may be silent for hours,
-# and a dead connection looks the same.
-_SILENCE = 300
-# Seconds after which a log that ends in the middle of a line is read once more.
-_WRITING = 1
 
 
 async def log_lines(
@@ -54,7 +50,7 @@ async def log_lines(
     while True:
         rest, is_new = b"", not unfinished
         try:
-            async with cluster.open("GET", path, query, silence=_SILENCE) as answer:
+            async with cluster.open("GET", path, query, silence=LOG_SILENCE) as answer:
                 async for chunk in answer.content.iter_any():
                     *lines, rest = (rest + chunk).split(b"\n")
                     for line in lines:
@@ -78,7 +74,7 @@ async def log_lines(
         unfinished, time = rest, match.group()
         query["sinceTime"] = (match[1] + match[3]).decode()
         query.pop("tailLines", None)
-        await asyncio.sleep(_WRITING)
+        await asyncio.sleep(LOG_WRITING)
 
 
 def split_line(line: bytes) -> tuple[str, str]:

@@ -16,11 +16,9 @@ from flowjob.exceptions import ClusterError
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.observation import Observation
+from flowjob.timeouts import LONGEST_LOOK
 
 log = logging.getLogger(__name__)
-
-# Seconds between two looks at a Job that may not be watched, at the most.
-_LONGEST_LOOK = 30.0
 
 
 class FlowRunWatch:
@@ -85,7 +83,7 @@ class FlowRunWatch:
             name = job["metadata"]["name"]
             told = describe(self._error) if self._error else ""
             raise ClusterError(f"cannot watch the Job {name!r}: {told}") from None
-        for delay in delays(_LONGEST_LOOK):
+        for delay in delays(LONGEST_LOOK):
             await self._look(observation)
             yield observation
             await asyncio.sleep(delay)
