@@ -10,6 +10,7 @@ from uuid import uuid4
 from flowjob.cluster.api_server import Cluster
 from flowjob.exceptions import ClusterError, FlowJobError, JobRefusedError
 from flowjob.flow_run import FlowRun, TaskInstanceKey
+from flowjob.kubernetes_object import KubernetesObject
 from flowjob.spec.job_spec import FlowContainer, JobSpec
 from flowjob.timeouts import DRY_RUN_PATIENCE
 
@@ -48,7 +49,7 @@ async def _dry_run(specs: Mapping[str, JobSpec], conn_id: str) -> dict[str, Flow
     return errors
 
 
-def _job(spec: JobSpec, cluster: Cluster) -> dict[str, object]:
+def _job(spec: JobSpec, cluster: Cluster) -> KubernetesObject:
     """Make the Job of a flow run that never is."""
     flow_run = FlowRun(
         flow_run_id=str(uuid4()),

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowjob.exceptions import FlowJobError
+from flowjob.kubernetes_object import KubernetesObject
 from flowjob.operators.flow_job import MASK, FlowJobOperator
-from flowjob.spec.job_spec import Manifest
 from flowjob.spec.yaml_file import to_yaml
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _masked(value: Any) -> Any:
     from airflow.sdk._shared.secrets_masker import redact, should_hide_value_for_key
 
     if isinstance(value, dict):
-        masked: Manifest = {key: _masked(child) for key, child in value.items()}
+        masked: KubernetesObject = {key: _masked(child) for key, child in value.items()}
         hidden = should_hide_value_for_key(value.get("name"))  # type: ignore[no-untyped-call]
         if "value" in value and hidden:
             masked["value"] = MASK

@@ -10,7 +10,7 @@ from flowjob.cluster.paths import job_path, jobs_path
 from flowjob.cluster.retries import delays
 from flowjob.cluster.transport import Transport
 from flowjob.exceptions import ClusterError, JobRefusedError
-from flowjob.flow_run import FLOW_RUN_ID_LABEL, task_instance_of
+from flowjob.flow_run import FLOW_RUN_ID_LABEL, flow_run_id_of, label, task_instance_of
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.job import is_being_deleted
 
@@ -44,7 +44,7 @@ class Cluster(Transport):
                     raise refusal(metadata, error) from None
             job = await self.find_job(metadata["namespace"], metadata["name"])
             if job is not None:
-                _check_owner(job, manifest["metadata"]["labels"][FLOW_RUN_ID_LABEL])
+                _check_owner(job, flow_run_id_of(manifest))
                 return job
             # It went just now, so its name is free.
             await asyncio.sleep(delay)
@@ -124,8 +124,7 @@ class Cluster(Transport):
 
 
 def _check_owner(job: KubernetesObject, flow_run_id: str) -> None:
-    metadata = job["metadata"]
-    owner = (metadata.get("labels") or {}).get(FLOW_RUN_ID_LABEL)
+    metadata, owner = job["metadata"], label(job, FLOW_RUN_ID_LABEL)
     if owner != flow_run_id and not is_being_deleted(job):
         whose = f"flow run {owner}, {task_instance_of(job) or 'of which nothing more is known'}"
         raise JobRefusedError(

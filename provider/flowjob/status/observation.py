@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from flowjob.flow_run import label
 from flowjob.kubernetes_object import KubernetesObject, all_containers, flow_container
 from flowjob.status.job import is_active, is_being_deleted
 
@@ -64,8 +65,7 @@ def restart_policy(pod: KubernetesObject, name: str) -> str | None:
 
 def completion_index(pod: KubernetesObject) -> str | None:
     """Return the pod's index, where its Job is an Indexed one."""
-    index: str | None = (pod["metadata"].get("labels") or {}).get(_INDEX_LABEL)
-    return index
+    return label(pod, _INDEX_LABEL)
 
 
 def flow_container_name(pod: KubernetesObject) -> str:
