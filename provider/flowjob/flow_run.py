@@ -110,9 +110,24 @@ class FlowRun:
         return f"{readable}-{suffix}" if readable else f"flow-{suffix}"
 
 
+def flow_run_id_of(item: KubernetesObject) -> str:
+    """Read from a Job, or from one of its pods, of which flow run it is.
+
+    :raises KeyError: of none; ``label`` is for what may be somebody else's.
+    """
+    flow_run_id: str = item["metadata"]["labels"][FLOW_RUN_ID_LABEL]
+    return flow_run_id
+
+
 def flow_run_selector(job: KubernetesObject) -> str:
     """Return the label selector of a Job's flow run: of the Job and of its pods."""
-    return f"{FLOW_RUN_ID_LABEL}={job['metadata']['labels'][FLOW_RUN_ID_LABEL]}"
+    return f"{FLOW_RUN_ID_LABEL}={flow_run_id_of(job)}"
+
+
+def label(item: KubernetesObject, name: str) -> str | None:
+    """Read a label of a Job or a pod, None where it has none of that name."""
+    value: str | None = (item["metadata"].get("labels") or {}).get(name)
+    return value
 
 
 def task_instance_of(job: KubernetesObject) -> TaskInstanceKey | None:

@@ -17,6 +17,6 @@ def on_starting(component: object) -> None:
     """
     if type(component).__name__ != "TaskRunnerMarker":
         import flowjob.worker.task_try  # noqa: F401
-        from flowjob.cluster.api_server import kubernetes_hook
+        from flowjob.cluster.connection import kubernetes_hook
 
         kubernetes_hook()

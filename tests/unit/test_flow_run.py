@@ -8,7 +8,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from flowjob.flow_run import FlowRun, TaskInstanceKey, task_instance_of
+from flowjob.flow_run import (
+    FlowRun,
+    TaskInstanceKey,
+    flow_run_id_of,
+    flow_run_selector,
+    label,
+    task_instance_of,
+)
 
 TASK_INSTANCE = TaskInstanceKey("nightly", "scheduled__2026-01-01T00:00:00+00:00", "sales")
 FLOW_RUN = FlowRun(
@@ -78,3 +85,14 @@ def test_a_job_tells_whose_it_is(map_index: int) -> None:
     assert task_instance_of(job) == key
     assert task_instance_of({"metadata": {"annotations": {"flowjob/dag_id": "d"}}}) is None
     assert task_instance_of({"metadata": {}}) is None
+
+
+def test_a_job_and_its_pods_tell_which_flow_run_they_are_of() -> None:
+    job = {"metadata": {"labels": FLOW_RUN.labels}}
+    assert flow_run_id_of(job) == FLOW_RUN.flow_run_id
+    assert flow_run_selector(job) == f"flow_run_id={FLOW_RUN.flow_run_id}"
+
+
+def test_somebody_elses_job_is_of_no_flow_run() -> None:
+    for metadata in ({}, {"labels": None}, {"labels": {"app": "x"}}):
+        assert label({"metadata": metadata}, "flow_run_id") is None

@@ -10,10 +10,10 @@ from uuid import uuid4
 from flowjob.cluster.api_server import Cluster
 from flowjob.exceptions import ClusterError, FlowJobError, JobRefusedError
 from flowjob.flow_run import FlowRun, TaskInstanceKey
+from flowjob.kubernetes_object import KubernetesObject
 from flowjob.spec.job_spec import FlowContainer, JobSpec
+from flowjob.timeouts import DRY_RUN_PATIENCE
 
-# Seconds that the cluster may take to answer: somebody is waiting.
-_PATIENCE = 60
 # Stands for the operator's, where the spec's first container has none.
 _ANY_IMAGE = "flow"
 
@@ -36,10 +36,12 @@ async def _dry_run(specs: Mapping[str, JobSpec], conn_id: str) -> dict[str, Flow
             return dict.fromkeys(specs, error)
         for key, spec in specs.items():
             try:
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(DRY_RUN_PATIENCE):
                     await cluster.check_job(_job(spec, cluster))
             except TimeoutError:
-                errors[key] = ClusterError(f"the API server gave no answer for {_PATIENCE} s")
+                errors[key] = ClusterError(
+                    f"the API server gave no answer for {DRY_RUN_PATIENCE} s"
+                )
             except JobRefusedError as error:
                 errors[key] = spec.locate(error)
             except FlowJobError as error:
@@ -47,7 +49,7 @@ async def _dry_run(specs: Mapping[str, JobSpec], conn_id: str) -> dict[str, Flow
     return errors
 
 
-def _job(spec: JobSpec, cluster: Cluster) -> dict[str, object]:
+def _job(spec: JobSpec, cluster: Cluster) -> KubernetesObject:
     """Make the Job of a flow run that never is."""
     flow_run = FlowRun(
         flow_run_id=str(uuid4()),

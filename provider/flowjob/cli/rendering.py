@@ -199,7 +199,7 @@ def _preview(operator: FlowJobOperator, context: Context) -> KubernetesObject:
 
 def _namespace_of(kubernetes_conn_id: str) -> str | None:
     """Return the namespace that a cluster's connection names, None where it cannot be read."""
-    from flowjob.cluster.api_server import kubernetes_hook
+    from flowjob.cluster.connection import kubernetes_hook
 
     try:
         namespace: str | None = kubernetes_hook()(conn_id=kubernetes_conn_id).get_namespace()

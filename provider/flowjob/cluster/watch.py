@@ -12,18 +12,13 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from flowjob.cluster.api_server import ApiError, Cluster, delays, describe, is_transient
+from flowjob.cluster.api_server import Cluster
+from flowjob.cluster.errors import ApiError, describe, is_transient
+from flowjob.cluster.retries import delays
 from flowjob.kubernetes_object import KubernetesObject
+from flowjob.timeouts import DOUBT, WATCH_SILENCE, WATCH_TIMEOUT
 
 log = logging.getLogger(__name__)
-
-# Seconds after which the server ends a watch, and without a byte after which we do: it sends a
-# bookmark each minute.
-_WATCH_TIMEOUT = 300
-_SILENCE = 90
-# Seconds for which a right may be refused that was granted before: an API server that has just
-# started may not have read its roles yet.
-_DOUBT = 30
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,7 @@ class _Doubt:
         now = asyncio.get_running_loop().time()
         if self._refused_since is None:
             self._refused_since = now
-        return now - self._refused_since < _DOUBT
+        return now - self._refused_since < DOUBT
 
 
 async def _watch_once(
@@ -110,9 +105,9 @@ async def _watch_once(
         "watch": "true",
         "allowWatchBookmarks": "true",
         "resourceVersion": version,
-        "timeoutSeconds": str(_WATCH_TIMEOUT),
+        "timeoutSeconds": str(WATCH_TIMEOUT),
     }
-    async with cluster.open("GET", path, query, silence=_SILENCE) as response:
+    async with cluster.open("GET", path, query, silence=WATCH_SILENCE) as response:
         async for line in response.content:
             event = json.loads(line)
             if event["type"] == "ERROR":

@@ -7,11 +7,13 @@ from collections.abc import Callable, Collection
 from contextlib import aclosing
 from datetime import datetime
 
-from flowjob.cluster.api_server import ApiError, Cluster, describe, is_transient, pods_path
+from flowjob.cluster.api_server import Cluster
+from flowjob.cluster.errors import ApiError, describe, is_transient
+from flowjob.cluster.paths import pods_path
 from flowjob.exceptions import ClusterError
 from flowjob.flow_run import flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.logs.follow import DISORDER, log_lines, split_line
+from flowjob.logs.lines import DISORDER, log_lines, split_line
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.observation import container_status
 

@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import AsyncGenerator, Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 
-from flowjob.cluster.api_server import ApiError, Cluster, delays, describe, is_transient, pod_path
+from flowjob.cluster.api_server import Cluster
+from flowjob.cluster.errors import ApiError, describe, is_transient
+from flowjob.cluster.paths import pod_path
+from flowjob.cluster.retries import delays
 from flowjob.kubernetes_object import KubernetesObject
+from flowjob.logs.lines import DISORDER, LINE, log_lines
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.job import is_being_deleted
 from flowjob.status.observation import Observation, container_status, restart_policy
+from flowjob.timeouts import LOG_FINISH_TIMEOUT, STATUS_LAG
 
 log = logging.getLogger(__name__)
 
 Emit = Callable[[str], None]
 
-# Seconds without a line after which a follower connects anew: a flow may be silent for hours,
-# and a dead connection looks the same.
-_SILENCE = 300
-# Seconds that the pod's status may lag behind the end of its log stream, or that behind the Job's
-# end: a stream that a kubelet leaves open is given up then, and the log read once more.
-_STATUS_LAG = 2
-# Seconds after which a log that ends in the middle of a line is read once more.
-_WRITING = 1
-# Lines of stdout and stderr may stand in the log a little out of the order of their times.
-DISORDER = timedelta(seconds=2)
 # So many timestamps are kept before the old ones are forgotten.
 _PRUNE_AT = 10_000
-# Seconds that the logs of an ended flow run may take to be read to their ends.
-_FINISH_TIMEOUT = 60
-
-_LINE = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d) ")
 
 
 class LogCursor:
@@ -55,7 +45,7 @@ class LogCursor:
 
     def take(self, line: bytes) -> str | None:
         """Return the text of a line ``TIMESTAMP TEXT``, None where it was taken before."""
-        match = _LINE.match(line)
+        match = LINE.match(line)
         if match is None:
             # Not the flow's: the kubelet's own word, such as that a log is no longer there.
             return line.decode(errors="replace")
@@ -107,7 +97,7 @@ class LogFollower:
         self._job_ended = True
         self._news.set()
         if self._stream_limit is not None:
-            self._stream_limit.reschedule(asyncio.get_running_loop().time() + _STATUS_LAG)
+            self._stream_limit.reschedule(asyncio.get_running_loop().time() + STATUS_LAG)
 
     async def run(self) -> None:
         """Follow the log until the container has ended for good and its log is read.
@@ -137,12 +127,12 @@ class LogFollower:
     async def _follow(self) -> None:
         try:
             try:
-                limit = _STATUS_LAG if self._job_ended else None
+                limit = STATUS_LAG if self._job_ended else None
                 async with asyncio.timeout(limit) as self._stream_limit:
                     await self._read(follow=True)
             finally:
                 self._stream_limit = None
-            await self._wait_for_news(_STATUS_LAG)
+            await self._wait_for_news(STATUS_LAG)
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -225,9 +215,9 @@ class FlowLog:
         tasks = [task for _, task in self._followers.values()]
         if not tasks:
             return
-        done, unfinished = await asyncio.wait(tasks, timeout=_FINISH_TIMEOUT)
+        done, unfinished = await asyncio.wait(tasks, timeout=LOG_FINISH_TIMEOUT)
         if unfinished:
-            log.warning("The flow's log was not read to its end within %s s", _FINISH_TIMEOUT)
+            log.warning("The flow's log was not read to its end within %s s", LOG_FINISH_TIMEOUT)
         for task in done:
             if error := task.exception():
                 log.warning("The flow's log cannot be read: %s", describe(error))
@@ -238,76 +228,3 @@ class FlowLog:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def log_lines(
-    cluster: Cluster,
-    pod: KubernetesObject,
-    container: str,
-    *,
-    follow: bool = False,
-    previous: bool = False,
-    since: str | None = None,
-    tail: int | None = None,
-) -> AsyncGenerator[bytes]:
-    """Yield the lines of a container's log, each as ``TIMESTAMP TEXT``.
-
-    There are none where the container has not started or the pod is gone.
-
-    :param pod: the pod, of which its name and namespace suffice.
-    :param follow: go on until the container ends.
-    :param previous: read the log of the container before its last restart.
-    :param since: from when on (RFC 3339; Kubernetes looks at whole seconds alone).
-    :param tail: only so many of the last lines.
-    :raises ApiError: the right to read logs is missing.
-    """
-    query = {"container": container, "timestamps": "true"}
-    query |= {"follow": "true"} if follow else {}
-    query |= {"previous": "true"} if previous else {}
-    query |= {"sinceTime": since} if since else {}
-    query |= {"tailLines": str(tail)} if tail else {}
-    path = f"{pod_path(pod)}/log"
-    unfinished, time = b"", b""
-    while True:
-        rest, is_new = b"", not unfinished
-        try:
-            async with cluster.open("GET", path, query, silence=_SILENCE) as answer:
-                async for chunk in answer.content.iter_any():
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    for line in lines:
-                        is_new = is_new or line.startswith(time)
-                        if is_new:
-                            yield line
-        except ApiError as error:
-            # 400: the container does not run yet, or has no earlier run. 404: the pod is gone.
-            if error.code not in (400, 404):
-                raise
-        if not is_new:
-            rest = unfinished
-        # The unfinished line of a stream that goes on is read again when it is done.
-        if not rest or follow:
-            return
-        match = _LINE.match(rest)
-        if rest == unfinished or match is None:
-            yield rest
-            return
-        # The node may still be writing the end of a container that ended just now.
-        unfinished, time = rest, match.group()
-        query["sinceTime"] = (match[1] + match[3]).decode()
-        query.pop("tailLines", None)
-        await asyncio.sleep(_WRITING)
-
-
-def split_line(line: bytes) -> tuple[str, str]:
-    """Return the time of a line, in a form that sorts, and its text.
-
-    A line without a time is not the flow's but the kubelet's own word, such as that a log is no
-    longer there.
-    """
-    match = _LINE.match(line)
-    if match is None:
-        return "", line.decode(errors="replace")
-    fraction = (match[2] or b".")[1:].ljust(9, b"0")
-    return (match[1] + b"." + fraction + match[3]).decode(), line[match.end() :].decode(
-        errors="replace"
-    )

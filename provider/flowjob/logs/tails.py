@@ -10,14 +10,13 @@ from typing import Self
 
 from flowjob.cluster.api_server import Cluster
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.logs.follow import log_lines, split_line
+from flowjob.logs.lines import log_lines, split_line
 from flowjob.logs.selection import LAST_LINES, LogSelection, LogStream
 from flowjob.status.job import is_being_deleted, true_condition
 from flowjob.status.observation import Observation
+from flowjob.timeouts import TAIL_TIMEOUT
 
 _BYTES = 16 * 1024
-# Seconds after the pod's end within which its last lines are read, or given up.
-_READ_TIMEOUT = 5
 
 
 class PodTails:
@@ -57,7 +56,7 @@ class PodTails:
     async def tell(self, observation: Observation, emit: Callable[[str], None]) -> list[str]:
         """Emit the last lines of the pods that are taken away, and return their uids."""
         if self._readers:
-            await asyncio.wait(self._readers.values(), timeout=_READ_TIMEOUT)
+            await asyncio.wait(self._readers.values(), timeout=TAIL_TIMEOUT)
         told: list[str] = []
         for (uid, _), tail in self._tails.items():
             if not tail or not (observation.job_gone or is_being_deleted(observation.pods[uid])):

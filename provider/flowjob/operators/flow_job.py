@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow.sdk import BaseOperator
 
 from flowjob.exceptions import FlowError, JobSpecError
-from flowjob.flow_run import FLOW_RUN_ID_LABEL
+from flowjob.flow_run import flow_run_id_of
 from flowjob.flows import Flow, as_flow
 from flowjob.flows.base import FlowConnection
 from flowjob.kubernetes_object import KubernetesObject
@@ -335,7 +335,7 @@ def _trigger_of(operator: FlowJobOperator, deferral: Deferral) -> FlowJobTrigger
         namespace=metadata["namespace"],
         job_name=metadata["name"],
         job_uid=metadata["uid"],
-        flow_run_id=metadata["labels"][FLOW_RUN_ID_LABEL],
+        flow_run_id=flow_run_id_of(deferral.job),
         logging_interval=operator.logging_interval,
         startup_timeout=operator.startup_timeout,
         wait_for=operator.wait_for,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from flowjob.flow_run import label
 from flowjob.kubernetes_object import KubernetesObject, all_containers, flow_container
 from flowjob.status.job import is_active, is_being_deleted
 
@@ -64,8 +65,7 @@ def restart_policy(pod: KubernetesObject, name: str) -> str | None:
 
 def completion_index(pod: KubernetesObject) -> str | None:
     """Return the pod's index, where its Job is an Indexed one."""
-    index: str | None = (pod["metadata"].get("labels") or {}).get(_INDEX_LABEL)
-    return index
+    return label(pod, _INDEX_LABEL)
 
 
 def flow_container_name(pod: KubernetesObject) -> str:
@@ -81,8 +81,16 @@ def flow_container_status(pod: KubernetesObject) -> KubernetesObject | None:
 
 def terminated_state(pod: KubernetesObject) -> KubernetesObject | None:
     """Return how the pod's flow container ended, None while it has not."""
-    status = flow_container_status(pod) or {}
-    state: KubernetesObject | None = (status.get("state") or {}).get("terminated")
+    return termination(flow_container_status(pod))
+
+
+def termination(status: KubernetesObject | None, which: str = "state") -> KubernetesObject | None:
+    """Return how a container ended, its terminated state; None where it has not.
+
+    :param status: the container's status, None before the kubelet wrote one.
+    :param which: ``"state"`` (default), or ``"lastState"`` for its run before the last restart.
+    """
+    state: KubernetesObject | None = ((status or {}).get(which) or {}).get("terminated")
     return state
 
 

@@ -13,9 +13,11 @@ from typing import Any
 from flowjob.exceptions import ResultError
 from flowjob.flows.runner import RESULT_ERROR
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.status.diagnosis import Diagnosis, diagnose_failure, diagnose_flow, is_doubtful
+from flowjob.status.diagnosis import Diagnosis
+from flowjob.status.failure import diagnose_failure, diagnose_flow
 from flowjob.status.job import true_condition
 from flowjob.status.observation import Observation, running_beside_ended_flow, terminated_state
+from flowjob.status.warnings import is_doubtful
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.status.diagnosis import diagnose_start, is_suspended, pod_warnings
 from flowjob.status.job import has_many_pods
 from flowjob.status.observation import (
     Observation,
@@ -16,6 +15,8 @@ from flowjob.status.observation import (
     running_beside_ended_flow,
     terminated_state,
 )
+from flowjob.status.start import diagnose_start, is_suspended
+from flowjob.status.warnings import pod_warnings
 
 
 class Progress:

@@ -6,7 +6,8 @@ Pure: from the server's ``Status`` (meta/v1) to text.
 from __future__ import annotations
 
 import re
-from typing import Any
+
+from flowjob.kubernetes_object import KubernetesObject
 
 # How the strict decoder of the API server names fields that it does not know.
 _STRICT_FIELD = re.compile(r'(?:unknown|duplicate) field "([^"]+)"')
@@ -17,7 +18,7 @@ _REMEDIES = (
 )
 
 
-def explain(status: dict[str, Any]) -> str:
+def explain(status: KubernetesObject) -> str:
     """Tell the reason of a refused request.
 
     The server's own message is told except for 422, which repeats values of the spec: there the
@@ -34,7 +35,7 @@ def explain(status: dict[str, Any]) -> str:
     return f"{reason}: {told}{remedy}"
 
 
-def refused_fields(status: dict[str, Any]) -> list[str]:
+def refused_fields(status: KubernetesObject) -> list[str]:
     """Return the fields that a request was refused for, as far as the server names them.
 
     :param status: the response's body, a ``Status`` of meta/v1.
@@ -44,7 +45,7 @@ def refused_fields(status: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(named or _STRICT_FIELD.findall(status.get("message") or "")))
 
 
-def _explain_cause(cause: dict[str, Any]) -> str:
+def _explain_cause(cause: KubernetesObject) -> str:
     # FieldValueInvalid -> "value invalid"
     kind = (cause.get("reason") or "refused").removeprefix("Field")
     words = "".join(f" {c.lower()}" if c.isupper() else c for c in kind).strip()

@@ -15,11 +15,8 @@ from flowjob.cluster.airflow_thread import in_thread
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.selection import LogSelection
+from flowjob.timeouts import KILL_TIMEOUT
 from flowjob.worker.task_states import task_states, was_killed
-
-# Seconds that Airflow may take to say what became of the task, and the API server to delete.
-_KILL_TIMEOUT = 25
-
 
 # What is still being done for triggers that have ended; nobody else refers to it.
 _kills: set[asyncio.Task[None]] = set()
@@ -156,7 +153,7 @@ class FlowJobTrigger(BaseTrigger):
         await asyncio.shield(kill)
 
     async def _kill_if_ended(self) -> None:
-        async with asyncio.timeout(_KILL_TIMEOUT):
+        async with asyncio.timeout(KILL_TIMEOUT):
             states = await in_thread(task_states, [self._key])
             if not was_killed(self._key, states):
                 return

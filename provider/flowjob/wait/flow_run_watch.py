@@ -7,17 +7,18 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Self
 
-from flowjob.cluster.api_server import ApiError, Cluster, delays, describe, jobs_path, pods_path
+from flowjob.cluster.api_server import Cluster
+from flowjob.cluster.errors import ApiError, describe
+from flowjob.cluster.paths import jobs_path, pods_path
+from flowjob.cluster.retries import delays
 from flowjob.cluster.watch import Changed, Listed, list_and_watch
 from flowjob.exceptions import ClusterError
-from flowjob.flow_run import FLOW_RUN_ID_LABEL, flow_run_selector
+from flowjob.flow_run import flow_run_id_of, flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.observation import Observation
+from flowjob.timeouts import LONGEST_LOOK
 
 log = logging.getLogger(__name__)
-
-# Seconds between two looks at a Job that may not be watched, at the most.
-_LONGEST_LOOK = 30.0
 
 
 class FlowRunWatch:
@@ -61,7 +62,7 @@ class FlowRunWatch:
         :param job: the Job, of which its metadata suffices.
         :raises ClusterError: the API server is away for too long, or refuses to tell.
         """
-        flow_run_id = _flow_run_id(job)
+        flow_run_id = flow_run_id_of(job)
         changed = asyncio.Event()
         waiters = self._waiters.setdefault(flow_run_id, set())
         waiters.add(changed)
@@ -82,7 +83,7 @@ class FlowRunWatch:
             name = job["metadata"]["name"]
             told = describe(self._error) if self._error else ""
             raise ClusterError(f"cannot watch the Job {name!r}: {told}") from None
-        for delay in delays(_LONGEST_LOOK):
+        for delay in delays(LONGEST_LOOK):
             await self._look(observation)
             yield observation
             await asyncio.sleep(delay)
@@ -117,14 +118,14 @@ class FlowRunWatch:
         await self.refresh_pods(observation)
 
     async def _observation_of(self, job: KubernetesObject) -> Observation:
-        observation = self._known.get(_flow_run_id(job))
+        observation = self._known.get(flow_run_id_of(job))
         if observation is None:
             # The watch may be late, or the Job may be gone.
             observation = Observation(job)
             if self._error is None:
                 await self._look(observation)
             if not observation.job_gone:
-                observation = self._known.setdefault(_flow_run_id(job), observation)
+                observation = self._known.setdefault(flow_run_id_of(job), observation)
         if observation.job["metadata"]["uid"] != job["metadata"]["uid"]:
             return Observation(job, job_gone=True)
         return observation
@@ -153,12 +154,12 @@ class FlowRunWatch:
             return
         for job in event.items:
             self._see_job(job, gone=False)
-        for flow_run_id in self._known.keys() - {_flow_run_id(job) for job in event.items}:
+        for flow_run_id in self._known.keys() - {flow_run_id_of(job) for job in event.items}:
             self._see_job(self._known[flow_run_id].job, gone=True)
         self._jobs_listed.set()
 
     def _see_job(self, job: KubernetesObject, *, gone: bool) -> None:
-        flow_run_id = _flow_run_id(job)
+        flow_run_id = flow_run_id_of(job)
         observation = self._known.get(flow_run_id)
         if observation and observation.job["metadata"]["uid"] != job["metadata"]["uid"]:
             # Another Job is in its place.
@@ -183,7 +184,7 @@ class FlowRunWatch:
             self._see_pod(pod, gone=False)
 
     def _see_pod(self, pod: KubernetesObject, *, gone: bool) -> None:
-        flow_run_id, uid = _flow_run_id(pod), pod["metadata"]["uid"]
+        flow_run_id, uid = flow_run_id_of(pod), pod["metadata"]["uid"]
         if observation := self._known.get(flow_run_id):
             # One that is gone stays as it was last seen.
             observation.pods[uid] = pod
@@ -195,11 +196,6 @@ class FlowRunWatch:
             del pods[uid]
         if not pods:
             del self._unclaimed[flow_run_id]
-
-
-def _flow_run_id(item: KubernetesObject) -> str:
-    flow_run_id: str = item["metadata"]["labels"][FLOW_RUN_ID_LABEL]
-    return flow_run_id
 
 
 def _is_forbidden(error: Exception | None) -> bool:

@@ -9,15 +9,19 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
 
-from flowjob.cluster.api_server import ApiError, Cluster, events_path
+from flowjob.cluster.api_server import Cluster
+from flowjob.cluster.errors import ApiError
+from flowjob.cluster.paths import events_path
 from flowjob.flow_run import flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.follow import FlowLog
 from flowjob.logs.selection import LogSelection
-from flowjob.status.diagnosis import Diagnosis, diagnose_start, has_started, is_suspended, lost_pods
+from flowjob.status.diagnosis import Diagnosis
 from flowjob.status.observation import Observation, has_ended
 from flowjob.status.outcome import SUCCEEDED, Outcome, outcome_of, outcome_of_flow, outcome_of_start
 from flowjob.status.progress import Progress
+from flowjob.status.start import diagnose_start, has_started, is_suspended
+from flowjob.status.warnings import lost_pods
 from flowjob.wait.flow_run_watch import FlowRunWatch
 
 log = logging.getLogger(__name__)

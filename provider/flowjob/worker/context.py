@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowjob.exceptions import FlowError
 from flowjob.flow_run import FlowRun, TaskInstanceKey
+from flowjob.timeouts import DEFERRAL_MARGIN
 from flowjob.worker.task_states import airflow_address
 
 if TYPE_CHECKING:
@@ -93,4 +94,4 @@ def shortest_deferral() -> float:
     """
     from airflow.configuration import conf
 
-    return conf.getint("workers", "min_heartbeat_interval", fallback=5) + 5
+    return conf.getint("workers", "min_heartbeat_interval", fallback=5) + DEFERRAL_MARGIN

@@ -12,16 +12,13 @@ from flowjob.cluster.airflow_thread import in_thread
 from flowjob.cluster.api_server import Cluster
 from flowjob.flow_run import FlowRun
 from flowjob.launch.execution import Execution
+from flowjob.timeouts import ANSWER_TIMEOUT
 from flowjob.worker.loop_thread import LoopThread
 from flowjob.worker.task_states import task_states, was_killed
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-# Seconds that Airflow may take to say what became of the task: SIGKILL comes 5 s after SIGTERM.
-_ANSWER_TIMEOUT = 3
-
 
 class WorkerSession:
     """A cluster and an execution, for a main thread that may be told to end at any moment.
@@ -72,7 +69,7 @@ class WorkerSession:
     async def _kill_if_ended(self) -> bool:
         key = self.flow_run.task_instance
         try:
-            async with asyncio.timeout(_ANSWER_TIMEOUT):
+            async with asyncio.timeout(ANSWER_TIMEOUT):
                 states = await in_thread(task_states, [key])
         except Exception as error:
             log.warning("Airflow does not say what became of the task: %r", error)

@@ -16,6 +16,7 @@ from flowjob.launch.manifest import make_manifest
 from flowjob.logs.collect import collect_logs
 from flowjob.status.job import is_active
 from flowjob.status.outcome import FAILED, Outcome
+from flowjob.timeouts import SHORT_TTL
 from flowjob.wait.until_end import wait_for_outcome
 from flowjob.worker.arguments import TryArguments
 from flowjob.worker.context import (
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 # What Airflow says in place of an error where a trigger has taken too long.
 _TRIGGER_TIMEOUT = "Trigger timeout"
-# A Job that Kubernetes may delete so soon (in seconds) is not there for a later try to find.
-_SHORT_TTL = 600
 
 
 @dataclass(frozen=True)
@@ -139,12 +138,12 @@ class Waiting:
         if not isinstance(arguments.log_containers, str):
             for name in sorted(set(arguments.log_containers) - set(spec.container_names)):
                 self._log.warning("The job spec has no container %r of log_containers", name)
-        if spec.ttl is not None and spec.ttl < _SHORT_TTL:
+        if spec.ttl is not None and spec.ttl < SHORT_TTL:
             self._log.warning(
                 "ttlSecondsAfterFinished is %s s: should the worker die, a later try may not find "
                 "the Job any more and run the flow again; set it to %s s or more",
                 spec.ttl,
-                _SHORT_TTL,
+                SHORT_TTL,
             )
 
     def _launch(self, connect: Callable[[str], FlowConnection]) -> KubernetesObject:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flowjob.flow_run import FLOW_RUN_ID_LABEL
+from flowjob.flow_run import flow_run_id_of
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.outcome import Outcome
 from flowjob.worker.context import map_index_of
@@ -33,7 +33,7 @@ class XComs:
     def push_job(self, job: KubernetesObject) -> None:
         """Say which Job it is as soon as it exists."""
         metadata = job["metadata"]
-        self._ti.xcom_push(key=FLOW_RUN_ID, value=metadata["labels"][FLOW_RUN_ID_LABEL])
+        self._ti.xcom_push(key=FLOW_RUN_ID, value=flow_run_id_of(job))
         self._ti.xcom_push(key=JOB_NAME, value=metadata["name"])
         self._ti.xcom_push(key=NAMESPACE, value=metadata["namespace"])
 

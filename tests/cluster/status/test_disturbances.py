@@ -14,9 +14,9 @@ from kubernetes import client
 
 from flowjob.exceptions import JobRefusedError
 from flowjob.flow_run import flow_run_selector
-from flowjob.status.diagnosis import lost_pods, pod_warnings
 from flowjob.status.observation import Observation
 from flowjob.status.outcome import Outcome
+from flowjob.status.warnings import lost_pods, pod_warnings
 from flowjob.wait.flow_run_watch import FlowRunWatch
 from flowjob.wait.until_end import wait_for_end
 from tests.support.access import restricted_kubeconfig

@@ -310,7 +310,7 @@ def test_each_of_many_hears_of_its_end_within_a_second_and_the_loop_is_never_hel
 
 LAG = """
 import asyncio, gc, sys, time
-from flowjob.cluster.api_server import load_connection
+from flowjob.cluster.connection import load_connection
 
 lags = []
 

@@ -1,0 +1,80 @@
+"""What an API server's errors mean: to be tried again, or to be told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+from flowjob.exceptions import ClusterError, FlowJobError, JobRefusedError
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.status.refusal import explain, refused_fields
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
+# Statuses after which the same request may succeed: overload, and servers that start or end.
+_TRANSIENT = {429, 500, 502, 503, 504}
+# Statuses with which the API server refuses a Job that it will refuse again.
+_REFUSED = {400, 403, 404, 405, 413, 415, 422}
+
+
+class ApiError(Exception):
+    """The API server answered with an error.
+
+    :param code: HTTP status.
+    :param status: the body, a ``Status`` of meta/v1 where the server sent one.
+    :param retry_after: seconds after which it wants to be asked again, if it said so.
+    """
+
+    def __init__(
+        self, code: int, status: KubernetesObject, retry_after: float | None = None
+    ) -> None:
+        super().__init__(f"HTTP {code}: {explain({'code': code, **status})}")
+        self.code = code
+        self.status = {"code": code, **status}
+        self.retry_after = retry_after
+
+
+async def api_error(response: ClientResponse) -> ApiError:
+    """Read the error that an answer tells of."""
+    text = await response.text()
+    try:
+        status = json.loads(text)
+    except ValueError:
+        status = None
+    if not isinstance(status, dict):
+        status = {"message": text[:200]}
+    retry_after = response.headers.get("Retry-After", "")
+    return ApiError(response.status, status, float(retry_after) if retry_after.isdigit() else None)
+
+
+def is_transient(error: Exception) -> bool:
+    """Tell whether the same request may succeed later: the server is away or overloaded."""
+    import aiohttp
+
+    if isinstance(error, ApiError):
+        return error.code in _TRANSIENT
+    if isinstance(error, aiohttp.ClientSSLError):
+        return False
+    return isinstance(error, aiohttp.ClientError | asyncio.TimeoutError | OSError)
+
+
+def describe(error: BaseException) -> str:
+    """Name an error that may have no text of its own."""
+    return str(error) or type(error).__name__
+
+
+def refusal(metadata: KubernetesObject, error: ApiError) -> FlowJobError:
+    """Return what the error to a Job's creation means.
+
+    :param metadata: the Job's.
+    :returns: a JobRefusedError where the API server would refuse it again, else a ClusterError.
+    """
+    if error.code not in _REFUSED:
+        return ClusterError(f"cannot create the Job {metadata['name']!r}: {error}")
+    return JobRefusedError(
+        f"the API server refused the Job {metadata['name']!r} in namespace "
+        f"{metadata['namespace']!r}: {explain(error.status)}",
+        refused_fields(error.status),
+    )

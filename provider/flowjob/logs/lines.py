@@ -1,0 +1,92 @@
+"""Read the lines of one container's log, each with its time."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+
+from flowjob.cluster.api_server import Cluster
+from flowjob.cluster.errors import ApiError
+from flowjob.cluster.paths import pod_path
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.timeouts import LOG_SILENCE, LOG_WRITING
+
+# What Kubernetes puts before each line: the time to the second, its fraction, and the time zone.
+LINE = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d) ")
+# Lines of stdout and stderr may stand in the log a little out of the order of their times.
+DISORDER = timedelta(seconds=2)
+
+
+async def log_lines(
+    cluster: Cluster,
+    pod: KubernetesObject,
+    container: str,
+    *,
+    follow: bool = False,
+    previous: bool = False,
+    since: str | None = None,
+    tail: int | None = None,
+) -> AsyncGenerator[bytes]:
+    """Yield the lines of a container's log, each as ``TIMESTAMP TEXT``.
+
+    There are none where the container has not started or the pod is gone.
+
+    :param pod: the pod, of which its name and namespace suffice.
+    :param follow: go on until the container ends.
+    :param previous: read the log of the container before its last restart.
+    :param since: from when on (RFC 3339; Kubernetes looks at whole seconds alone).
+    :param tail: only so many of the last lines.
+    :raises ApiError: the right to read logs is missing.
+    """
+    query = {"container": container, "timestamps": "true"}
+    query |= {"follow": "true"} if follow else {}
+    query |= {"previous": "true"} if previous else {}
+    query |= {"sinceTime": since} if since else {}
+    query |= {"tailLines": str(tail)} if tail else {}
+    path = f"{pod_path(pod)}/log"
+    unfinished, time = b"", b""
+    while True:
+        rest, is_new = b"", not unfinished
+        try:
+            async with cluster.open("GET", path, query, silence=LOG_SILENCE) as answer:
+                async for chunk in answer.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        is_new = is_new or line.startswith(time)
+                        if is_new:
+                            yield line
+        except ApiError as error:
+            # 400: the container does not run yet, or has no earlier run. 404: the pod is gone.
+            if error.code not in (400, 404):
+                raise
+        if not is_new:
+            rest = unfinished
+        # The unfinished line of a stream that goes on is read again when it is done.
+        if not rest or follow:
+            return
+        match = LINE.match(rest)
+        if rest == unfinished or match is None:
+            yield rest
+            return
+        # The node may still be writing the end of a container that ended just now.
+        unfinished, time = rest, match.group()
+        query["sinceTime"] = (match[1] + match[3]).decode()
+        query.pop("tailLines", None)
+        await asyncio.sleep(LOG_WRITING)
+
+
+def split_line(line: bytes) -> tuple[str, str]:
+    """Return the time of a line, in a form that sorts, and its text.
+
+    A line without a time is not the flow's but the kubelet's own word, such as that a log is no
+    longer there.
+    """
+    match = LINE.match(line)
+    if match is None:
+        return "", line.decode(errors="replace")
+    fraction = (match[2] or b".")[1:].ljust(9, b"0")
+    return (match[1] + b"." + fraction + match[3]).decode(), line[match.end() :].decode(
+        errors="replace"
+    )

@@ -1,0 +1,138 @@
+"""What keeps a flow run from starting: (job, pods, events) -> ``Diagnosis``.
+
+Pure: no Airflow, no Kubernetes client, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.status.diagnosis import (
+    CANNOT_HEAL,
+    COULD_NOT_START,
+    Diagnosis,
+    container_cause,
+    name_of,
+    one_line,
+    place_of,
+    remedy_of,
+    tell_restarts,
+)
+from flowjob.status.failure import pod_cause
+from flowjob.status.job import true_condition
+from flowjob.status.observation import (
+    Observation,
+    all_container_statuses,
+    flow_container_status,
+    termination,
+)
+
+# What a container waits for while all is well.
+_STARTING = {"ContainerCreating", "PodInitializing"}
+
+
+def has_started(observation: Observation) -> bool:
+    """Tell whether the flow container of any pod runs or has run.
+
+    The Job counts its ready pods, also for who may not list them. Where it was suspended and
+    released, the pods that it had before do not count.
+    """
+    status = observation.job.get("status") or {}
+    since = status.get("startTime") or ""
+    return bool(status.get("ready") or status.get("succeeded")) or any(
+        _runs_or_ran(flow_container_status(pod) or {})
+        for pod in observation.pods.values()
+        if str(pod["metadata"].get("creationTimestamp") or since) >= since
+    )
+
+
+def _runs_or_ran(status: KubernetesObject) -> bool:
+    if "running" in (status.get("state") or {}):
+        return True
+    # One that ended and is to be restarted waits, and its end is the one before.
+    ends = (termination(status), termination(status, "lastState"))
+    return any(end is not None and end.get("reason") not in COULD_NOT_START for end in ends)
+
+
+def is_suspended(observation: Observation) -> bool:
+    """Tell whether somebody, such as Kueue, holds the Job back on purpose."""
+    return true_condition(observation.job, "Suspended") is not None
+
+
+def diagnose_start(
+    observation: Observation, events: Sequence[KubernetesObject] = ()
+) -> Diagnosis | None:
+    """Say what keeps the flow container from starting; None: nothing is known of it.
+
+    :param observation: of a flow run that has not started.
+    :param events: the cluster's events about the Job and its pods, as far as they were read.
+    """
+    pods = sorted(
+        observation.pods.values(), key=lambda pod: str(pod["metadata"].get("creationTimestamp"))
+    )
+    for pod in reversed(pods):
+        if cause := _not_scheduled(pod) or _waits(pod) or pod_cause(pod):
+            return cause
+    return _last_warning(events) or _nothing_will_start(observation)
+
+
+def _not_scheduled(pod: KubernetesObject) -> Diagnosis | None:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    for condition in conditions:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            reason = condition.get("reason") or "Unschedulable"
+            told = one_line(condition.get("message") or reason)
+            message = f"{place_of(pod)} is not scheduled: {told}"
+            return Diagnosis(reason, message, remedy_of(told), pod=pod["metadata"]["name"])
+    return None
+
+
+def _waits(pod: KubernetesObject) -> Diagnosis | None:
+    for status in all_container_statuses(pod):
+        waiting = (status.get("state") or {}).get("waiting") or {}
+        reason = waiting.get("reason") or ""
+        if not reason or reason in _STARTING:
+            continue
+        name = status["name"]
+        last = termination(status, "lastState")
+        if reason == "CrashLoopBackOff" and last is not None:
+            cause = container_cause(pod, name, last)
+            return replace(cause, reason=reason, message=f"{cause.message}{tell_restarts(status)}")
+        told = one_line(waiting.get("message") or reason)
+        return Diagnosis(
+            reason,
+            f"container {name!r} of {name_of(pod)} cannot start: {told}",
+            remedy_of(told),
+            pod=pod["metadata"]["name"],
+            node=pod["spec"].get("nodeName"),
+            container=name,
+            can_heal=reason not in CANNOT_HEAL,
+        )
+    return None
+
+
+def _nothing_will_start(observation: Observation) -> Diagnosis | None:
+    name, spec = observation.job["metadata"]["name"], observation.job.get("spec") or {}
+    if manager := spec.get("managedBy"):
+        return Diagnosis("ManagedBy", f"Job {name!r} is left to its managedBy, {manager!r}")
+    if spec.get("parallelism") == 0:
+        return Diagnosis("NoParallelism", f"Job {name!r} starts no pod: its parallelism is 0")
+    return None
+
+
+def _last_warning(events: Sequence[KubernetesObject]) -> Diagnosis | None:
+    warnings = [event for event in events if event.get("type") == "Warning"]
+    if not warnings:
+        return None
+    last = max(
+        warnings,
+        key=lambda e: str(e.get("lastTimestamp") or e.get("eventTime") or e.get("firstTimestamp")),
+    )
+    about = last.get("involvedObject") or {}
+    kind, name = about.get("kind") or "Job", about.get("name") or ""
+    reason = last.get("reason") or "Warning"
+    told = one_line(last.get("message") or reason)
+    pod = name if kind == "Pod" else None
+    return Diagnosis(reason, f"{kind} {name!r}: {told}", remedy_of(told), pod=pod)

@@ -1,0 +1,65 @@
+"""How long things may take, in seconds: the numbers that depend on one another, or on others'.
+
+Pure: no Airflow, no Kubernetes client.
+"""
+
+from __future__ import annotations
+
+# --- a request to the API server ----------------------------------------------------------------
+
+# One answer, from the connection to its last byte: half of what the API server gives itself (60).
+REQUEST_TIMEOUT = 30
+# An API server that is away, over all tries of a request: the minutes that the upgrade of a control
+# plane takes, so many times REQUEST_TIMEOUT, and little against the hours that a flow may run.
+PATIENCE = 600
+# The same for `flowjob check --server`, as somebody sits before it: two tries that time out.
+DRY_RUN_PATIENCE = 60
+
+# --- a watch ------------------------------------------------------------------------------------
+
+# After which the server is asked to end a watch, which is then taken up where it stopped. By itself
+# it would after 30 to 60 minutes, and load balancers cut connections before that.
+WATCH_TIMEOUT = 300
+# Without a byte after which the connection counts as dead. The server sends a bookmark each minute,
+# which may be late by half of one. Below WATCH_TIMEOUT, or it would never count.
+WATCH_SILENCE = 90
+# For which a right may be refused that was granted before: an API server that has just started may
+# not have read its roles yet.
+DOUBT = 30
+# Between two looks at a Job that may not be watched, at the most. The first come sooner: the delays
+# between them begin below a second and double.
+LONGEST_LOOK = 30.0
+
+# --- a log --------------------------------------------------------------------------------------
+
+# Without a line after which a follower connects anew. Longer than WATCH_SILENCE, as a log has no
+# bookmarks: a flow may be silent for hours, and a dead connection looks the same.
+LOG_SILENCE = 300
+# That the pod's status may lag behind the end of its log stream, or that behind the Job's end: a
+# stream that a kubelet leaves open is given up then, and the log read once more.
+STATUS_LAG = 2
+# After which a log that ends in the middle of a line is read once more: the node writes the rest of
+# a container that has just ended within moments.
+LOG_WRITING = 1
+# That the logs of an ended flow run may take to be read to their ends, those of all its pods at
+# once: twice what a connection may take to be made, and far above STATUS_LAG. The outcome waits.
+LOG_FINISH_TIMEOUT = 60
+# After the end of a pod that the cluster takes away, within which its last lines are read or given
+# up. The trigger's event waits for them, and the stream ends with the pod.
+TAIL_TIMEOUT = 5
+
+# --- Airflow ------------------------------------------------------------------------------------
+
+# That Airflow may take to say what became of a task in a worker that was sent SIGTERM: SIGKILL
+# comes 5 s after it, and the rest is for the deletion of the Job.
+ANSWER_TIMEOUT = 3
+# That a trigger may take to ask Airflow and have the Job deleted: Airflow gives its `on_kill` 30 s,
+# of which the first question alone may take most on a busy machine.
+KILL_TIMEOUT = 25
+# Over `[workers] min_heartbeat_interval`, within which no trigger ends after its task deferred. The
+# supervisor may notice only at its next heartbeat that the process has ended, and the executor has
+# to tell the scheduler after that: a task that is resumed before fails.
+DEFERRAL_MARGIN = 5
+# A Job that Kubernetes deletes so soon after its end may not be there for a later try to find:
+# Airflow misses a dead worker after 300 s, and the retry waits for another 300, both by default.
+SHORT_TTL = 600
