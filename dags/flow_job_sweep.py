@@ -16,4 +16,4 @@ with DAG(
     tags=["flowjob"],
     doc_md=__doc__,
 ):
-    FlowJobSweepOperator(task_id="sweep", namespace=os.environ.get("FLOW_NAMESPACE"))
+    FlowJobSweepOperator(task_id="sweep", namespace=os.environ.get("FLOW_NAMESPACE", "default"))

@@ -51,6 +51,10 @@ class ClusterError(FlowJobError):
     """The cluster gave no usable answer: unreachable for too long, or no right to ask."""
 
 
+class RequestStoppedError(ClusterError):
+    """A request that has had no answer is not sent again, as it is no longer wanted."""
+
+
 class FlowRunFailedError(FlowJobError):
     """The flow run did not succeed; the message is its diagnosis."""
 

@@ -57,8 +57,8 @@ class FlowRun:
 
     :param flow_run_id: Airflow's id of this try of the task instance (``ti.id``), a UUID.
     :param task_instance: whose try it is.
-    :param airflow: which Airflow it is, by the address of its API server: several may share a
-        namespace, with the same DAGs.
+    :param airflow: which Airflow it is, by a name that no other has: several may share a namespace,
+        with the same DAGs. Empty: it has none for certain.
     :param try_number: which try of the task instance this is, from 1.
     :param max_tries: ``ti.max_tries``; it changes exactly when the task is cleared.
     :param dag_run_start: ``dag_run.start_date`` as ISO 8601 text; a run that was deleted and
@@ -103,11 +103,34 @@ class FlowRun:
             without one the DAG's and the task's ids.
         :param longest: most characters that the name may have.
         """
-        suffix = self.flow_run_id.replace("-", "")[-_SUFFIX_DIGITS:]
+        suffix = _suffix(self.flow_run_id)
         readable = base or f"{self.task_instance.dag_id}-{self.task_instance.task_id}"
         readable = re.sub(r"[^a-z0-9]+", "-", readable.lower())
         readable = readable[: longest - len(suffix) - 1].strip("-")
         return f"{readable}-{suffix}" if readable else f"flow-{suffix}"
+
+
+def _suffix(flow_run_id: str) -> str:
+    return flow_run_id.replace("-", "")[-_SUFFIX_DIGITS:]
+
+
+def is_named_after_its_flow_run(job: KubernetesObject) -> bool:
+    """Tell whether this package made the Job: a copy of it has its labels, but another name."""
+    flow_run_id = label(job, FLOW_RUN_ID_LABEL) or ""
+    suffix = _suffix(flow_run_id)
+    return bool(suffix) and str(job["metadata"]["name"]).endswith(f"-{suffix}")
+
+
+def airflow_of(flow_run: FlowRun, job: KubernetesObject) -> bool | None:
+    """Tell whether a Job with the flow run's identifier is of the same Airflow; None: unknown.
+
+    Where one of both has no name, the start of the DAG run tells: a time to the microsecond.
+    """
+    name = annotation(job, "airflow")
+    if flow_run.airflow and name:
+        return name == flow_run.airflow
+    start = (annotation(job, "generation") or "").partition("/")[2]
+    return True if start and start == flow_run.dag_run_start else None
 
 
 def flow_run_id_of(item: KubernetesObject) -> str:
@@ -131,12 +154,14 @@ def label(item: KubernetesObject, name: str) -> str | None:
 
 
 def task_instance_of(job: KubernetesObject) -> TaskInstanceKey | None:
-    """Read from a Job's annotations whose it is; None: this package did not make it."""
+    """Read from a Job's annotations whose it is; None: this package did not write them."""
     names = [annotation(job, name) for name in ("dag_id", "run_id", "task_id", "map_index")]
     dag_id, run_id, task_id, map_index = names
     if dag_id is None or run_id is None or task_id is None or map_index is None:
         return None
-    return TaskInstanceKey(dag_id, run_id, task_id, int(map_index))
+    # Anybody may write an annotation.
+    is_index = re.fullmatch(r"-1|[0-9]{1,9}", map_index)
+    return TaskInstanceKey(dag_id, run_id, task_id, int(map_index)) if is_index else None
 
 
 def annotation(job: KubernetesObject, name: str) -> str | None:

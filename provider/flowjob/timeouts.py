@@ -30,6 +30,9 @@ DOUBT = 30
 # between them begin below a second and double.
 LONGEST_LOOK = 30.0
 
+# Between two lines that say that something is still waited for.
+REMINDER = 60
+
 # --- a log --------------------------------------------------------------------------------------
 
 # Without a line after which a follower connects anew. Longer than WATCH_SILENCE, as a log has no
@@ -53,9 +56,6 @@ TAIL_TIMEOUT = 5
 # That Airflow may take to say what became of a task in a worker that was sent SIGTERM: SIGKILL
 # comes 5 s after it, and the rest is for the deletion of the Job.
 ANSWER_TIMEOUT = 3
-# That a trigger may take to ask Airflow and have the Job deleted: Airflow gives its `on_kill` 30 s,
-# of which the first question alone may take most on a busy machine.
-KILL_TIMEOUT = 25
 # Over `[workers] min_heartbeat_interval`, within which no trigger ends after its task deferred. The
 # supervisor may notice only at its next heartbeat that the process has ended, and the executor has
 # to tell the scheduler after that: a task that is resumed before fails.

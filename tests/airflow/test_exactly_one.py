@@ -177,10 +177,10 @@ def test_a_kill_during_the_create_leaves_no_job(world: World, proxied: Proxied, 
 def test_a_kill_while_the_connection_is_loaded_leaves_no_job(
     world: World, cluster: Cluster, airflow_namespace: str, tmp_path: Path
 ) -> None:
-    kubeconfig, go = slow_kubeconfig(cluster.kubeconfig, tmp_path)
+    kubeconfig, go, asked = slow_kubeconfig(cluster.kubeconfig, tmp_path)
     with connection(world.airflow, kubeconfig, airflow_namespace) as conn_id:
         run = world.start(connection=conn_id)
-        run.wait_for_task("running")
+        wait_for(asked.exists, "the connection to be loaded")
         run.set_state("failed")
         wait_for(lambda: "Terminating process" in run.log(), "the signal to be sent")
         go.touch()

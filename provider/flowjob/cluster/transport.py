@@ -13,8 +13,8 @@ from flowjob import __version__
 from flowjob.cluster.airflow_thread import in_thread
 from flowjob.cluster.connection import credentials_of, load_connection, tls_context
 from flowjob.cluster.errors import api_error, describe, is_transient
-from flowjob.cluster.retries import delays
-from flowjob.exceptions import ClusterError
+from flowjob.cluster.retries import delays, pause
+from flowjob.exceptions import ClusterError, RequestStoppedError
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.timeouts import PATIENCE, REQUEST_TIMEOUT
 
@@ -71,16 +71,22 @@ class Transport:
         path: str,
         query: Mapping[str, str] | None = None,
         body: KubernetesObject | None = None,
+        *,
+        stop: asyncio.Event | None = None,
     ) -> KubernetesObject:
         """Send a request and return the JSON of its answer; wait for a server that is away.
 
         :param method: HTTP method; each must be safe to send twice.
         :param path: path of the REST API, such as ``/api/v1/namespaces/default/pods``.
+        :param stop: once it is set, the request is not sent again; None (default): never.
+        :raises RequestStoppedError: it was stopped, and nobody knows whether the server took it.
         :raises ApiError: the server answered with an error that will stay.
         :raises ClusterError: it could not be reached for ten minutes.
         """
         deadline = asyncio.get_running_loop().time() + PATIENCE
         for delay in delays():
+            if stop is not None and stop.is_set():
+                raise RequestStoppedError(f"{method} {path} is not sent again")
             try:
                 async with self.open(method, path, query, body) as response:
                     answer: KubernetesObject = json.loads(await response.read())
@@ -95,7 +101,7 @@ class Transport:
                         f"{PATIENCE} s: {describe(error)}"
                     ) from None
                 log.warning("The API server gives no answer (%s), trying again", describe(error))
-                await asyncio.sleep(delay)
+                await pause(delay, stop)
         raise AssertionError("delays never end")
 
     @asynccontextmanager

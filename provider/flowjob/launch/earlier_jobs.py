@@ -1,4 +1,4 @@
-"""What a try does with the Jobs of the tries before it.
+"""What a try does with the Jobs that its task instance has already.
 
 Pure: no Airflow, no Kubernetes client.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flowjob.flow_run import FlowRun, annotation
+from flowjob.flow_run import FlowRun, airflow_of, annotation, is_named_after_its_flow_run
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.job import is_active, is_being_deleted, true_condition
 
@@ -18,10 +18,12 @@ class EarlierJobs:
 
     :param adopted: the Job that this try goes on with, None: it launches one of its own.
     :param in_the_way: the Jobs that must be gone before it does.
+    :param doubtful: the Jobs that go on and may be this Airflow's or another's: nobody can tell.
     """
 
     adopted: KubernetesObject | None
     in_the_way: list[KubernetesObject]
+    doubtful: list[KubernetesObject]
 
 
 def sort_earlier_jobs(flow_run: FlowRun, jobs: list[KubernetesObject]) -> EarlierJobs:
@@ -29,9 +31,10 @@ def sort_earlier_jobs(flow_run: FlowRun, jobs: list[KubernetesObject]) -> Earlie
 
     A Job of the same generation that is active or succeeded is adopted: the worker that waited for
     it died. Any other that may still run is in the way, and so is one that is being deleted, as
-    its pods end only after their grace period.
+    its pods end only after their grace period. What somebody made as a copy of a Job is neither.
     """
-    own = [job for job in jobs if annotation(job, "airflow") == flow_run.airflow]
+    made_by_us = [job for job in jobs if is_named_after_its_flow_run(job)]
+    own = [job for job in made_by_us if airflow_of(flow_run, job) is True]
     same_generation = [
         job
         for job in own
@@ -42,7 +45,12 @@ def sort_earlier_jobs(flow_run: FlowRun, jobs: list[KubernetesObject]) -> Earlie
     adopted = max(
         same_generation, key=lambda job: str(job["metadata"]["creationTimestamp"]), default=None
     )
-    in_the_way = [
-        job for job in own if job is not adopted and (is_active(job) or is_being_deleted(job))
-    ]
-    return EarlierJobs(adopted, in_the_way)
+    return EarlierJobs(
+        adopted,
+        in_the_way=[job for job in own if job is not adopted and _may_run(job)],
+        doubtful=[job for job in made_by_us if airflow_of(flow_run, job) is None and _may_run(job)],
+    )
+
+
+def _may_run(job: KubernetesObject) -> bool:
+    return is_active(job) or is_being_deleted(job)

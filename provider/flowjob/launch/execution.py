@@ -5,16 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from flowjob.cluster.api_server import Cluster
-from flowjob.exceptions import FlowJobError, FlowRunCancelledError
-from flowjob.flow_run import IDENTIFIER_LABEL, FlowRun
+from flowjob.exceptions import (
+    ClusterError,
+    FlowJobError,
+    FlowRunCancelledError,
+    RequestStoppedError,
+)
+from flowjob.flow_run import IDENTIFIER_LABEL, FlowRun, flow_run_id_of
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.launch.earlier_jobs import sort_earlier_jobs
 from flowjob.status.job import is_active, is_being_deleted
 from flowjob.status.outcome import Outcome
-from flowjob.wait.until_end import wait_until_gone
+from flowjob.wait.until_gone import wait_until_gone
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +29,8 @@ log = logging.getLogger(__name__)
 class Execution:
     """Launches the Job of a flow run, waits for it, and deletes it when it is killed.
 
-    ``kill`` may come at any moment, in the same event loop as the others: no Job is left.
+    ``kill`` may come at any moment, in the same event loop as the others: no Job is left, and it
+    waits for no more than a request that is on its way.
 
     :param cluster: where the Job is, or is to be.
     """
@@ -30,19 +38,31 @@ class Execution:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._job: asyncio.Task[KubernetesObject] | None = None
-        self._is_killed = False
+        # What was sent to be created, with or without an answer.
+        self._sent: KubernetesObject | None = None
+        self._killed = asyncio.Event()
         self._kill_ended = asyncio.Event()
+        self._kill_error: ClusterError | None = None
+        self._is_deleted = False
 
-    async def launch(self, flow_run: FlowRun, manifest: KubernetesObject) -> KubernetesObject:
+    async def launch(
+        self, flow_run: FlowRun, manifest: KubernetesObject, limit: float | None = None
+    ) -> KubernetesObject:
         """Create the Job, or adopt the one of an earlier try, and return it.
 
         :param flow_run: whose Job it is.
         :param manifest: the Job to create.
+        :param limit: seconds that an earlier Job may take to go; None (default): any number.
         :raises FlowRunCancelledError: it was killed before there was a Job.
         :raises JobRefusedError: the API server refuses the Job.
-        :raises ClusterError: the API server gave no usable answer.
+        :raises ClusterError: the API server gave no usable answer, or an earlier Job does not go.
         """
-        return await self._become(self._launch(flow_run, manifest))
+        try:
+            return await self._become(self._launch(flow_run, manifest, limit))
+        except (FlowRunCancelledError, RequestStoppedError):
+            await self._kill_ended.wait()
+            self.raise_if_killed()
+            raise
 
     async def resume(self, namespace: str, job_name: str) -> KubernetesObject | None:
         """Find the Job that this flow run has already; None where it is gone.
@@ -56,11 +76,10 @@ class Execution:
         """Go on with a Job that this flow run has already, of which its metadata suffices.
 
         :raises FlowRunCancelledError: it was killed before, and the Job is deleted now.
-        :raises ClusterError: the Job cannot be deleted.
         """
         await self._become(_given(job))
-        if self._is_killed:
-            await self._cluster.delete_job(job)
+        if self._killed.is_set():
+            await self.kill()
             self.raise_if_killed()
         return job
 
@@ -71,32 +90,43 @@ class Execution:
         :raises FlowRunCancelledError: it was killed.
         :raises ClusterError: the API server gave no usable answer.
         """
-        waiting = asyncio.create_task(outcome)
-        killed = asyncio.create_task(self._kill_ended.wait())
-        try:
-            await asyncio.wait((waiting, killed), return_when=asyncio.FIRST_COMPLETED)
-            self.raise_if_killed()
-            return waiting.result()
-        finally:
-            for task in (waiting, killed):
-                task.cancel()
-            await asyncio.gather(waiting, killed, return_exceptions=True)
+        waiting = await self._unless(self._kill_ended, outcome)
+        self.raise_if_killed()
+        return waiting.result()
 
     async def kill(self) -> None:
         """Delete the Job, also one that is only just being created, and end ``wait``.
 
-        :raises ClusterError: the Job cannot be deleted.
+        Whether it was deleted, ``end_of_kill`` tells.
         """
-        self._is_killed = True
+        self._killed.set()
         try:
-            if self._job is not None:
-                try:
-                    job = await asyncio.shield(self._job)
-                except FlowJobError:
-                    return  # there is none
+            job = await self._find_job()
+            if job is not None:
                 await self._cluster.delete_job(job)
+                self._kill_error, self._is_deleted = None, True
+        except ClusterError as error:
+            self._kill_error = error
+            log.error("The Job of the flow run goes on: %s", error)
         finally:
             self._kill_ended.set()
+
+    def raise_if_killed(self) -> None:
+        """Tell whether ``kill`` was called.
+
+        :raises FlowRunCancelledError: it was; the message says what became of the Job.
+        """
+        if self._killed.is_set():
+            raise FlowRunCancelledError(self.end_of_kill)
+
+    @property
+    def end_of_kill(self) -> str:
+        """What became of the Job of a flow run that was killed, in one sentence."""
+        if self._kill_error is not None:
+            return f"the flow run was cancelled, but its Job goes on: {self._kill_error}"
+        if self._is_deleted:
+            return "the flow run was cancelled, and its Job deleted"
+        return "the flow run was cancelled, and has no Job"
 
     async def _become(self, job: Coroutine[Any, Any, KubernetesObject]) -> KubernetesObject:
         self._job = asyncio.create_task(job)
@@ -104,29 +134,67 @@ class Execution:
         # what becomes of it.
         return await asyncio.shield(self._job)
 
-    async def _launch(self, flow_run: FlowRun, manifest: KubernetesObject) -> KubernetesObject:
-        adopted = await self._settle_earlier_jobs(flow_run, manifest["metadata"]["namespace"])
+    async def _find_job(self) -> KubernetesObject | None:
+        """Return the Job as soon as it is known that there is one."""
+        if self._job is None:
+            return None
+        try:
+            return await asyncio.shield(self._job)
+        except RequestStoppedError:
+            if self._sent is None:
+                return None
+            # Nobody knows whether the API server took it.
+            metadata = self._sent["metadata"]
+            found = await self._cluster.find_job(metadata["namespace"], metadata["name"])
+            is_own = found is not None and flow_run_id_of(found) == flow_run_id_of(self._sent)
+            return found if is_own else None
+        except FlowJobError:
+            return None  # there is none
+
+    async def _launch(
+        self, flow_run: FlowRun, manifest: KubernetesObject, limit: float | None
+    ) -> KubernetesObject:
+        adopted = await self._settle_earlier_jobs(
+            flow_run, manifest["metadata"]["namespace"], limit
+        )
         if adopted is not None:
             return adopted
         while True:
             self.raise_if_killed()
-            job = await self._cluster.create_job(manifest)
+            self._sent = manifest
+            job = await self._cluster.create_job(manifest, stop=self._killed)
             if not is_being_deleted(job):
                 log.info("Created the Job %(name)s in namespace %(namespace)s", job["metadata"])
                 return job
-            await self._wait_until_gone([job])
+            await self._wait_until_gone([job], limit)
 
     async def _settle_earlier_jobs(
-        self, flow_run: FlowRun, namespace: str
+        self, flow_run: FlowRun, namespace: str, limit: float | None
     ) -> KubernetesObject | None:
-        """Remove the Jobs of earlier tries that are in the way; return the one to go on with."""
-        if flow_run.try_number == 1:
-            return None
+        """Remove the Jobs of earlier tries that are in the way; return the one to go on with.
+
+        A first try looks, too: its run may have been deleted and made again.
+        """
         selector = f"{IDENTIFIER_LABEL}={flow_run.task_instance.identifier}"
-        earlier = sort_earlier_jobs(flow_run, await self._cluster.list_jobs(namespace, selector))
+        try:
+            jobs = await self._cluster.list_jobs(namespace, selector, stop=self._killed)
+        except RequestStoppedError:
+            raise
+        except ClusterError as error:
+            if flow_run.try_number > 1:
+                raise
+            log.warning("Whether an earlier run of this task left a Job is not known: %s", error)
+            return None
+        earlier = sort_earlier_jobs(flow_run, jobs)
+        for job in earlier.doubtful:
+            log.warning(
+                "The Job %s may be an earlier one of this task, or one of another Airflow: it is "
+                "left alone; set [flowjob] airflow_name to a name that no other Airflow has",
+                job["metadata"]["name"],
+            )
         for job in earlier.in_the_way:
-            await self._cluster.delete_job(job)
-        await self._wait_until_gone(earlier.in_the_way)
+            await self._cluster.delete_job(job, stop=self._killed)
+        await self._wait_until_gone(earlier.in_the_way, limit)
         if earlier.adopted is not None:
             log.info(
                 "Adopted the Job %s of an earlier try, which %s",
@@ -135,18 +203,25 @@ class Execution:
             )
         return earlier.adopted
 
-    async def _wait_until_gone(self, jobs: list[KubernetesObject]) -> None:
+    async def _wait_until_gone(self, jobs: list[KubernetesObject], limit: float | None) -> None:
         for job in jobs:
             log.info("Waiting until the earlier Job %s is gone", job["metadata"]["name"])
-            await wait_until_gone(self._cluster, job)
+            waiting = await self._unless(self._killed, wait_until_gone(self._cluster, job, limit))
+            self.raise_if_killed()
+            waiting.result()
 
-    def raise_if_killed(self) -> None:
-        """Tell whether ``kill`` was called.
-
-        :raises FlowRunCancelledError: it was.
-        """
-        if self._is_killed:
-            raise FlowRunCancelledError("the flow run was cancelled, and its Job deleted")
+    @staticmethod
+    async def _unless(event: asyncio.Event, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run a coroutine until it has ended or the event comes, which cancels it."""
+        running = asyncio.create_task(coroutine)
+        stopping = asyncio.create_task(event.wait())
+        try:
+            await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return running
+        finally:
+            for task in (running, stopping):
+                task.cancel()
+            await asyncio.gather(running, stopping, return_exceptions=True)
 
 
 async def _given(job: KubernetesObject) -> KubernetesObject:

@@ -185,7 +185,7 @@ class FlowJobOperator(BaseOperator):
         :raises ClusterError: the cluster gave no usable answer.
         :raises TaskDeferred: the triggerer is to wait for it.
         """
-        return self._hand_on(self._enter(context).execute(_flow_connection))
+        return self._hand_on(self._enter(context).execute())
 
     def execute_complete(
         self,
@@ -224,7 +224,7 @@ class FlowJobOperator(BaseOperator):
     def _enter(self, context: Context) -> TaskTry:
         from flowjob.worker.task_try import TaskTry
 
-        self._task_try = TaskTry(context, self.log, partial(_arguments_of, self))
+        self._task_try = TaskTry(context, self.log, partial(_arguments_of, self), _flow_connection)
         if self._is_to_end:
             # It was too early for a try: the modules were just being imported.
             self._task_try.on_kill()

@@ -17,7 +17,9 @@ class FlowJobSweepOperator(BaseOperator):
     There are moments in which Airflow tells nobody that a task was ended, and workers that die on
     a last try; what they leave behind runs on without this. A Job whose task instance is alive, or
     about which Airflow gives no answer, is left alone, and so is one of another Airflow (told by
-    ``[api] base_url``). The names of the Jobs are the ``return_value``.
+    ``[flowjob] airflow_name``, else by ``[api] base_url`` where that is no local address; the task
+    fails where neither tells). The names of the Jobs are the ``return_value``. What could not be
+    deleted or asked about fails the task, after all the others were.
 
     :param namespace: the Kubernetes namespace to look in; default: all that the connection may
         list. (templated)
@@ -47,8 +49,13 @@ class FlowJobSweepOperator(BaseOperator):
     def execute(self, context: Context) -> list[str]:
         """Delete the Jobs and return their names, each as ``namespace/name``.
 
-        :raises ClusterError: the cluster gave no usable answer.
+        :raises AirflowFailException: nobody can tell this Airflow's Jobs from those of another.
+        :raises ClusterError: the Jobs cannot be listed, or some of them had to be left.
         """
+        from flowjob.worker.context import errors_told
         from flowjob.worker.sweep import sweep
 
-        return sweep(self.kubernetes_conn_id, self.namespace, dry_run=self._dry_run, log=self.log)
+        with errors_told():
+            return sweep(
+                self.kubernetes_conn_id, self.namespace, dry_run=self._dry_run, log=self.log
+            )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from flowjob.kubernetes_object import KubernetesObject, all_containers
 from flowjob.status.job import is_being_deleted
 from flowjob.status.observation import completion_index, container_status
+from flowjob.text import one_line
 
 # What stays as it is, however long one waits: the spec itself is wrong.
 CANNOT_HEAL = {"InvalidImageName", "RunContainerError", "StartError", "ContainerCannotRun"}
@@ -105,11 +106,6 @@ def remedy_of(told: str) -> str | None:
     :param told: what Kubernetes says of the cause.
     """
     return next((remedy for words, remedy in _REMEDIES if re.search(words, told)), None)
-
-
-def one_line(text: str) -> str:
-    """Return what Kubernetes says, which may have several lines, as part of a sentence."""
-    return " ".join(text.split())
 
 
 def name_of(pod: KubernetesObject) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.status.diagnosis import Diagnosis, container_cause, one_line, place_of, remedy_of
+from flowjob.status.diagnosis import Diagnosis, container_cause, place_of, remedy_of
 from flowjob.status.job import is_being_deleted, true_condition
 from flowjob.status.observation import (
     Observation,
@@ -19,6 +19,7 @@ from flowjob.status.observation import (
     terminated_state,
     termination,
 )
+from flowjob.text import one_line
 
 _RUN_AGAIN = (
     "give the task retries, or the Job a podFailurePolicy that ignores the condition "

@@ -5,13 +5,10 @@ Pure: no Airflow, no Kubernetes client, no clock.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from flowjob.exceptions import ResultError
-from flowjob.flows.runner import RESULT_ERROR
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.diagnosis import Diagnosis
 from flowjob.status.failure import diagnose_failure, diagnose_flow
@@ -145,36 +142,3 @@ def _deciding_pod(observation: Observation, cause: Diagnosis | None) -> Kubernet
         if (state := terminated_state(pod)) and (state["exitCode"] == 0) == (cause is None)
     ]
     return max(ended, key=rank, default=None)
-
-
-def parse_result(outcome: Outcome, limit: int) -> Any:
-    """Read the flow's result from the flow container's termination message.
-
-    :param outcome: of a flow run that succeeded.
-    :param limit: bytes of the message that the kubelet keeps (``JobSpec.result_limit``).
-    :raises ResultError: it is not JSON, or larger than the limit.
-    """
-    text = outcome.termination_message
-    remedy = "write it to storage and return a reference to it"
-    if text.startswith(RESULT_ERROR):
-        told = text.removeprefix(RESULT_ERROR)
-        raise ResultError(f"the flow succeeded, but its result was not kept: {told}; {remedy}")
-    if not text.strip():
-        return None
-    if len(text.encode()) >= limit:
-        # The kubelet keeps the end of a longer one without a word, and an end may be JSON too.
-        raise ResultError(
-            f"the flow succeeded, but its result has {limit} bytes or more, which is what "
-            f"Kubernetes keeps of a termination message; {remedy}"
-        )
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise ResultError(
-            "the flow succeeded, but the termination message that it left is not JSON; write "
-            "JSON to it, or set do_xcom_push=False on the task to have it ignored"
-        ) from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from flowjob.kubernetes_object import KubernetesObject
+from flowjob.text import one_line
 
 # How the strict decoder of the API server names fields that it does not know.
 _STRICT_FIELD = re.compile(r'(?:unknown|duplicate) field "([^"]+)"')
@@ -30,7 +31,7 @@ def explain(status: KubernetesObject) -> str:
     causes = (status.get("details") or {}).get("causes") or []
     if status.get("code") == 422 and causes:
         return f"{reason}: " + "; ".join(_explain_cause(cause) for cause in causes)
-    told = " ".join((status.get("message") or "no message").split())
+    told = one_line(status.get("message") or "no message")
     remedy = next((f" ({remedy})" for words, remedy in _REMEDIES if re.search(words, told)), "")
     return f"{reason}: {told}{remedy}"
 
@@ -49,4 +50,4 @@ def _explain_cause(cause: KubernetesObject) -> str:
     # FieldValueInvalid -> "value invalid"
     kind = (cause.get("reason") or "refused").removeprefix("Field")
     words = "".join(f" {c.lower()}" if c.isupper() else c for c in kind).strip()
-    return f"{cause.get('field') or 'the object'}: {words}"
+    return one_line(f"{cause.get('field') or 'the object'}: {words}")

@@ -15,7 +15,6 @@ from flowjob.status.diagnosis import (
     Diagnosis,
     container_cause,
     name_of,
-    one_line,
     place_of,
     remedy_of,
     tell_restarts,
@@ -28,6 +27,7 @@ from flowjob.status.observation import (
     flow_container_status,
     termination,
 )
+from flowjob.text import one_line
 
 # What a container waits for while all is well.
 _STARTING = {"ContainerCreating", "PodInitializing"}

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from flowjob.cluster.airflow_thread import in_thread
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.selection import LogSelection
-from flowjob.timeouts import KILL_TIMEOUT
-from flowjob.worker.task_states import task_states, was_killed
+from flowjob.text import clean
+from flowjob.timeouts import PATIENCE
+from flowjob.worker.task_states import was_killed
+from flowjob.worker.trigger_event import EventPayload
 
 # What is still being done for triggers that have ended; nobody else refers to it.
 _kills: set[asyncio.Task[None]] = set()
@@ -116,19 +116,20 @@ class FlowJobTrigger(BaseTrigger):
     async def _until_it_may_end(self) -> None:
         await asyncio.sleep(max(self.not_before - time.time(), 0))
 
-    async def _wait(self) -> dict[str, Any]:
+    async def _wait(self) -> EventPayload:
         """Wait for the flow run's end, or for ``logging_interval``; return the event's payload."""
         from flowjob.logs.tails import PodTails
         from flowjob.wait.shared_watch import shared_watch
         from flowjob.wait.until_end import wait_for_end
+        from flowjob.worker.task_questions import task_questions
 
-        payload: dict[str, Any] = {"job": self._job, "outcome": None, "told_pods": []}
+        task_questions().ask_for_the_first_time(self._key)
         async with (
             shared_watch(self.kubernetes_conn_id, self.namespace) as (cluster, watch),
             PodTails(cluster, LogSelection(self.log_containers)) as tails,
         ):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.logging_interval):
+            try:
+                async with asyncio.timeout(self.logging_interval) as interval:
                     observation, outcome = await wait_for_end(
                         cluster,
                         watch,
@@ -137,31 +138,53 @@ class FlowJobTrigger(BaseTrigger):
                         startup_timeout=self.startup_timeout,
                         wait_for=self.wait_for,
                     )
-                payload["outcome"] = asdict(outcome)
-                payload["told_pods"] = await tails.tell(observation, self.log.info)
-        return payload
+            except TimeoutError:
+                if not interval.expired():
+                    raise
+                return EventPayload.going_on(self._job)
+            told = await tails.tell(observation, self._log_line)
+            return EventPayload.ended(self._job, observation, outcome, told)
+
+    def _log_line(self, line: str) -> None:
+        self.log.info("%s", clean(line))
 
     async def on_kill(self) -> None:
         """Delete the Job if the task was ended in Airflow (Airflow 3.3 and later call this)."""
         # Airflow also calls it when another triggerer takes over, and after the event.
         if self._has_fired:
             return
-        # Airflow cancels a trigger that is to end again and again, each second, this call with it.
+        # Airflow cancels a trigger that is to end again and again, each second, this call with it,
+        # and gives it 30 s: what it began goes on, and says in its task's log how it ended.
         kill = asyncio.create_task(self._kill_if_ended())
         _kills.add(kill)
         kill.add_done_callback(_kills.discard)
         await asyncio.shield(kill)
 
     async def _kill_if_ended(self) -> None:
-        async with asyncio.timeout(KILL_TIMEOUT):
-            states = await in_thread(task_states, [self._key])
-            if not was_killed(self._key, states):
-                return
-            from flowjob.wait.shared_watch import shared_watch
+        """Ask Airflow, and delete the Job for as long as the API server may be away."""
+        from flowjob.wait.shared_watch import shared_watch
+        from flowjob.worker.task_questions import task_questions
 
-            self.log.info("The task was ended in Airflow: deleting its Job %s", self.job_name)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                states = await task_questions().state_of(self._key)
+        except Exception as error:
+            self.log.error(
+                "Airflow does not say what became of the task, so the Job %s goes on: %r",
+                self.job_name,
+                error,
+            )
+            return
+        if not was_killed(self._key, states):
+            return
+        self.log.info("The task was ended in Airflow: deleting its Job %s", self.job_name)
+        try:
             async with shared_watch(self.kubernetes_conn_id, self.namespace) as (cluster, _):
                 await cluster.delete_job(self._job)
+        except Exception as error:
+            self.log.error("The Job %s goes on: %s", self.job_name, error)
+        else:
+            self.log.info("The Job %s is deleted", self.job_name)
 
     if not hasattr(BaseTrigger, "on_kill"):
 

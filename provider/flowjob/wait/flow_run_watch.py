@@ -21,6 +21,11 @@ from flowjob.timeouts import LONGEST_LOOK
 log = logging.getLogger(__name__)
 
 
+def watch_of(cluster: Cluster, job: KubernetesObject) -> FlowRunWatch:
+    """Return a watch of one Job and its pods."""
+    return FlowRunWatch(cluster, job["metadata"]["namespace"], flow_run_selector(job))
+
+
 class FlowRunWatch:
     """Follows all the flow runs that are waited for; use it as a context manager.
 

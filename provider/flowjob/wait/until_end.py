@@ -12,7 +12,6 @@ from datetime import datetime
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError
 from flowjob.cluster.paths import events_path
-from flowjob.flow_run import flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.follow import FlowLog
 from flowjob.logs.selection import LogSelection
@@ -22,7 +21,7 @@ from flowjob.status.outcome import SUCCEEDED, Outcome, outcome_of, outcome_of_fl
 from flowjob.status.progress import Progress
 from flowjob.status.start import diagnose_start, has_started, is_suspended
 from flowjob.status.warnings import lost_pods
-from flowjob.wait.flow_run_watch import FlowRunWatch
+from flowjob.wait.flow_run_watch import FlowRunWatch, watch_of
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +111,7 @@ async def wait_for_outcome(
     """
     flow_log = FlowLog(cluster, selection, emit)
     try:
-        async with _watch_of(cluster, job) as watch:
+        async with watch_of(cluster, job) as watch:
             _, outcome = await wait_for_end(
                 cluster,
                 watch,
@@ -125,21 +124,6 @@ async def wait_for_outcome(
     finally:
         await flow_log.close()
     return outcome
-
-
-async def wait_until_gone(cluster: Cluster, job: KubernetesObject) -> None:
-    """Wait until a Job that is being deleted, and each of its pods, is gone.
-
-    :raises ClusterError: the API server is away for too long, or refuses to tell.
-    """
-    async with _watch_of(cluster, job) as watch, aclosing(watch.follow(job)) as observations:
-        async for observation in observations:
-            if observation.job_gone:
-                return
-
-
-def _watch_of(cluster: Cluster, job: KubernetesObject) -> FlowRunWatch:
-    return FlowRunWatch(cluster, job["metadata"]["namespace"], flow_run_selector(job))
 
 
 def _start_deadline(observation: Observation, startup_timeout: float | None) -> float | None:

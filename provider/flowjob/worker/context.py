@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from flowjob.exceptions import FlowError
+from flowjob.exceptions import FlowError, FlowJobError
 from flowjob.flow_run import FlowRun, TaskInstanceKey
+from flowjob.text import clean
 from flowjob.timeouts import DEFERRAL_MARGIN
-from flowjob.worker.task_states import airflow_address
+from flowjob.worker.airflow_name import airflow_name
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,7 +22,7 @@ def flow_run_of(context: Context) -> FlowRun:
     return FlowRun(
         flow_run_id=str(ti.id),
         task_instance=TaskInstanceKey(ti.dag_id, ti.run_id, ti.task_id, map_index_of(context)),
-        airflow=airflow_address(),
+        airflow=airflow_name(),
         try_number=ti.try_number,
         max_tries=ti.max_tries,
         dag_run_start=dag_run.start_date.isoformat() if dag_run.start_date else "",
@@ -69,13 +71,13 @@ def rendered_env(env: Mapping[str, Any] | None, context: Context) -> dict[str, A
 
 
 def masked(text: str) -> str:
-    """Mask the secrets that Airflow knows.
+    """Mask the secrets that Airflow knows, and clean what is text from outside.
 
     Airflow masks the task's log by itself, but not the copy of it that an executor prints.
     """
     from airflow.sdk._shared.secrets_masker import redact
 
-    return str(redact(text))
+    return clean(str(redact(text)))
 
 
 def airflow_exception(name: str) -> type[Exception]:
@@ -85,6 +87,20 @@ def airflow_exception(name: str) -> type[Exception]:
 
     exception: type[Exception] = getattr(sdk_exceptions, name, None) or getattr(exceptions, name)
     return exception
+
+
+@contextmanager
+def errors_told() -> Iterator[None]:
+    """Tell Airflow which errors of this package no retry can heal.
+
+    :raises AirflowFailException: in their place.
+    """
+    try:
+        yield
+    except FlowJobError as error:
+        if error.heals_by_retry:
+            raise
+        raise airflow_exception("AirflowFailException")(masked(str(error))) from None
 
 
 def shortest_deferral() -> float:

@@ -9,7 +9,8 @@ from flowjob.cluster.api_server import Cluster
 from flowjob.exceptions import ClusterError, FlowJobError, FlowRunFailedError
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.collect import last_lines
-from flowjob.status.outcome import SUCCEEDED, Outcome, explain_failure, parse_result
+from flowjob.status.outcome import SUCCEEDED, Outcome, explain_failure
+from flowjob.status.result import parse_result
 from flowjob.worker.arguments import TryArguments
 from flowjob.worker.context import airflow_exception, masked
 from flowjob.worker.loop_thread import LoopThread
@@ -46,10 +47,18 @@ def finish(
     except (FlowJobError, airflow_exception("AirflowSkipException")):
         # Nobody adopts the Job of a try that failed.
         if job and (arguments.on_finish == "delete" or outcome.job_is_active):
-            session.run(session.cluster.delete_job(job))
+            _delete(session, job, log)
         raise
     is_to_go = arguments.on_finish != "keep" or outcome.job_is_active
     return Success(result, job if is_to_go else None)
+
+
+def _delete(session: WorkerSession, job: KubernetesObject, log: Any) -> None:
+    """Delete a Job; one that cannot be deleted does not hide why its flow failed."""
+    try:
+        session.run(session.cluster.delete_job(job))
+    except ClusterError as error:
+        log.error("The Job of the flow run goes on: %s", error)
 
 
 def delete_job(kubernetes_conn_id: str, job: KubernetesObject) -> None:

@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+
 class WorkerSession:
     """A cluster and an execution, for a main thread that may be told to end at any moment.
 
@@ -78,4 +79,9 @@ class WorkerSession:
             return False
         log.info("The task was ended in Airflow (%s): deleting its Job", states.get(key))
         await self.execution.kill()
+        log.info("%s", _sentence(self.execution.end_of_kill))
         return True
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"

@@ -2,70 +2,102 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flowjob.cluster.api_server import Cluster
-from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey, annotation, task_instance_of
+from flowjob.exceptions import ClusterError, FlowError
+from flowjob.flow_run import (
+    FLOW_RUN_ID_LABEL,
+    TaskInstanceKey,
+    annotation,
+    is_named_after_its_flow_run,
+    task_instance_of,
+)
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.job import is_active, is_being_deleted
+from flowjob.worker.airflow_name import airflow_name
 from flowjob.worker.loop_thread import LoopThread
-from flowjob.worker.task_states import TaskStates, airflow_address, has_ended, task_states
+from flowjob.worker.task_states import has_ended, portions, task_states
 
 
 def sweep(kubernetes_conn_id: str, namespace: str | None, *, dry_run: bool, log: Any) -> list[str]:
     """Delete the active Jobs whose task instance has ended or is gone.
+
+    What cannot be deleted, or asked about, does not keep the rest from it.
 
     :param kubernetes_conn_id: Airflow connection of the cluster, of type ``kubernetes``.
     :param namespace: the namespace to look in; None: all.
     :param dry_run: only say which Jobs would be deleted.
     :param log: takes a line for each of them.
     :returns: their names, each as ``namespace/name``.
-    :raises ClusterError: the cluster gave no usable answer.
+    :raises FlowError: nobody can tell this Airflow's Jobs from those of another.
+    :raises ClusterError: the Jobs cannot be listed, or some of them were left.
     """
-    swept = []
+    airflow = airflow_name()
+    if not airflow:
+        raise FlowError(
+            "the sweep cannot tell the Jobs of this Airflow from those of another: set "
+            "[flowjob] airflow_name to a name that no other Airflow has, for all its workers"
+        )
+    swept: list[str] = []
+    left: list[str] = []
     with LoopThread() as loop, loop.use(Cluster(kubernetes_conn_id)) as cluster:
         jobs = loop.run(cluster.list_jobs(namespace, FLOW_RUN_ID_LABEL))
-        for job, key, state in _abandoned(jobs, log):
+        for job, why in _abandoned(_owned(jobs, airflow), log, left):
             name = "{namespace}/{name}".format_map(job["metadata"])
-            why = f"{key} {'is gone' if state is None else f'has ended ({state})'}"
             if dry_run:
                 log.info("Would delete the Job %s: %s", name, why)
-            # One that has changed since, such as to Complete, may have its task alive again.
-            elif loop.run(cluster.delete_job(job, if_unchanged=True)):
+                swept.append(name)
+                continue
+            try:
+                # One that has changed since, such as to Complete, may have its task alive again.
+                is_deleted = loop.run(cluster.delete_job(job, if_unchanged=True))
+            except ClusterError as error:
+                log.error("Left the Job %s, although %s: %s", name, why, error)
+                left.append(str(error))
+                continue
+            if is_deleted:
                 log.info("Deleted the Job %s: %s", name, why)
+                swept.append(name)
             else:
                 log.info("Left the Job %s alone, as it has just changed: %s", name, why)
-                continue
-            swept.append(name)
+    if left:
+        raise ClusterError(
+            f"the sweep deleted {len(swept)} Jobs and had to leave others; the first of "
+            f"{len(left)} reasons: {left[0]}"
+        )
     return swept
 
 
+def _owned(
+    jobs: Iterable[KubernetesObject], airflow: str
+) -> dict[TaskInstanceKey, list[KubernetesObject]]:
+    """Return the Jobs that go on and are this Airflow's, by whose they are."""
+    owned: dict[TaskInstanceKey, list[KubernetesObject]] = defaultdict(list)
+    for job in jobs:
+        is_own = annotation(job, "airflow") == airflow and is_named_after_its_flow_run(job)
+        key = task_instance_of(job)
+        if key and is_own and is_active(job) and not is_being_deleted(job):
+            owned[key].append(job)
+    return owned
+
+
 def _abandoned(
-    jobs: list[KubernetesObject], log: Any
-) -> list[tuple[KubernetesObject, TaskInstanceKey, str | None]]:
-    """Return the Jobs that nobody waits for, whose they are, and the state of that."""
-    airflow = airflow_address()
-    owned = [
-        (job, key)
-        for job in jobs
-        if is_active(job) and not is_being_deleted(job)
-        if annotation(job, "airflow") == airflow
-        if (key := task_instance_of(job))
-    ]
-    states_by_dag = {
-        dag_id: _states_of(dag_id, [key for _, key in owned if key.dag_id == dag_id], log)
-        for dag_id in sorted({key.dag_id for _, key in owned})
-    }
-    return [
-        (job, key, states.get(key))
-        for job, key in owned
-        if (states := states_by_dag[key.dag_id]) is not None and has_ended(key, states)
-    ]
-
-
-def _states_of(dag_id: str, keys: list[TaskInstanceKey], log: Any) -> TaskStates | None:
-    try:
-        return task_states(keys)
-    except Exception as error:
-        log.warning("Airflow gives no answer about the DAG %s: %r", dag_id, error)
-        return None
+    owned: Mapping[TaskInstanceKey, list[KubernetesObject]], log: Any, left: list[str]
+) -> Iterator[tuple[KubernetesObject, str]]:
+    """Yield the Jobs that nobody waits for, and why; add to ``left`` what is not known."""
+    for portion in portions(owned):
+        try:
+            states = task_states(portion)
+        except Exception as error:
+            log.warning("Airflow gives no answer about %s tasks: %r", len(portion), error)
+            left.append(f"Airflow gives no answer about {portion[0]}")
+            continue
+        for key in portion:
+            if has_ended(key, states):
+                state = states.get(key)
+                why = f"{key} {'is gone' if state is None else f'has ended ({state})'}"
+                for job in owned[key]:
+                    yield job, why

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from flowjob.exceptions import FlowJobError, FlowRunCancelledError
+from flowjob.exceptions import FlowRunCancelledError
 from flowjob.flows.base import FlowConnection
 from flowjob.status.outcome import CANCELLED, Outcome
 from flowjob.worker.arguments import TryArguments
-from flowjob.worker.context import airflow_exception, flow_run_of, masked
+from flowjob.worker.context import airflow_exception, errors_told, flow_run_of, masked
 from flowjob.worker.finish import Success, finish
 from flowjob.worker.session import WorkerSession
 from flowjob.worker.waiting import Deferral, End, Waiting
@@ -28,34 +28,39 @@ class TaskTry:
     :param context: Airflow's context of the task.
     :param log: the task's log.
     :param make_arguments: renders and loads what the operator asks for.
+    :param connect: reads the Airflow connection that the flow asks for.
     """
 
     def __init__(
-        self, context: Context, log: Any, make_arguments: Callable[[Context], TryArguments]
+        self,
+        context: Context,
+        log: Any,
+        make_arguments: Callable[[Context], TryArguments],
+        connect: Callable[[str], FlowConnection],
     ) -> None:
         self._context = context
         self._log = log
         self._make_arguments = make_arguments
+        self._connect = connect
         self._xcoms = XComs(context)
         self._session: WorkerSession | None = None
         self._is_to_end = False
 
-    def execute(self, connect: Callable[[str], FlowConnection]) -> Success | Deferral:
+    def execute(self) -> Success | Deferral:
         """Launch the flow run and wait for its end.
 
-        :param connect: reads the Airflow connection that the flow asks for.
         :raises AirflowFailException: it failed, and no retry can heal the cause.
         :raises FlowJobError: it failed.
         """
-        return self._enter(lambda waiting: waiting.begin(connect))
+        return self._enter(lambda waiting: waiting.begin(self._connect))
 
     def complete(self, event: dict[str, Any], deadline: float | None) -> Success | Deferral:
         """Go on where the trigger ended; see ``Waiting.complete``, and ``execute`` for errors."""
-        return self._enter(lambda waiting: waiting.complete(event, deadline))
+        return self._enter(lambda waiting: waiting.complete(self._connect, event, deadline))
 
     def resume(self, failure: dict[str, Any]) -> Success | Deferral:
         """Go on where the trigger failed; see ``Waiting.resume``, and ``execute`` for errors."""
-        return self._enter(lambda waiting: waiting.resume(failure))
+        return self._enter(lambda waiting: waiting.resume(self._connect, failure))
 
     def on_kill(self) -> None:
         """Delete the Job if the task was ended in Airflow; also from a signal handler."""
@@ -64,7 +69,7 @@ class TaskTry:
             self._session.on_kill()
 
     def _enter(self, step: Callable[[Waiting], End | Deferral]) -> Success | Deferral:
-        try:
+        with errors_told():
             # First of all: the secrets in it are masked in every log line from here on.
             arguments = self._make_arguments(self._context)
             flow_run = flow_run_of(self._context)
@@ -74,10 +79,6 @@ class TaskTry:
                 if isinstance(end, Deferral):
                     return end
                 return finish(session, arguments, self._xcoms, end, self._log)
-        except FlowJobError as error:
-            if error.heals_by_retry:
-                raise
-            raise airflow_exception("AirflowFailException")(masked(str(error))) from None
 
     @contextmanager
     def _cancellable(self, session: WorkerSession) -> Iterator[None]:
@@ -88,14 +89,15 @@ class TaskTry:
                 # It was too early for a session: the connection was just being loaded.
                 session.raise_if_ended()
             yield
-        except FlowRunCancelledError:
-            self._push_cancelled("Killed", "the task was ended in Airflow")
+        except FlowRunCancelledError as error:
+            self._push_cancelled("Killed", f"the task was ended in Airflow: {error}")
             raise
         except airflow_exception("AirflowTaskTimeout"):
             self._log.info("The task has timed out: deleting its Job")
             session.run(session.execution.kill())
-            self._push_cancelled("TaskTimeout", "the task has timed out")
+            told = session.execution.end_of_kill
+            self._push_cancelled("TaskTimeout", f"the task has timed out: {told}")
             raise
 
     def _push_cancelled(self, reason: str, message: str) -> None:
-        self._xcoms.push_outcome(Outcome(CANCELLED, reason=reason, message=message))
+        self._xcoms.push_outcome(Outcome(CANCELLED, reason=reason, message=masked(message)))

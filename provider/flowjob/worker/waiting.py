@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowjob.exceptions import ClusterError, FlowError, JobRefusedError
-from flowjob.flow_run import FlowRun
+from flowjob.flow_run import FlowRun, flow_run_id_of
 from flowjob.flows import as_flow
 from flowjob.flows.base import FlowConnection
 from flowjob.kubernetes_object import KubernetesObject
@@ -17,6 +17,7 @@ from flowjob.logs.collect import collect_logs
 from flowjob.status.job import is_active
 from flowjob.status.outcome import FAILED, Outcome
 from flowjob.timeouts import SHORT_TTL
+from flowjob.wait.read_again import read_outcome
 from flowjob.wait.until_end import wait_for_outcome
 from flowjob.worker.arguments import TryArguments
 from flowjob.worker.context import (
@@ -26,7 +27,8 @@ from flowjob.worker.context import (
     shortest_deferral,
 )
 from flowjob.worker.session import WorkerSession
-from flowjob.worker.xcom import JOB_NAME, LOG_POSITIONS, NAMESPACE, XComs
+from flowjob.worker.trigger_event import outcome_of_event
+from flowjob.worker.xcom import FLOW_RUN_ID, JOB_NAME, LOG_POSITIONS, NAMESPACE, XComs
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -95,24 +97,37 @@ class Waiting:
             return self._defer(job, time.time() + seconds if seconds else None)
         return End(job, self._wait(job))
 
-    def complete(self, event: dict[str, Any], deadline: float | None) -> End | Deferral:
+    def complete(
+        self,
+        connect: Callable[[str], FlowConnection],
+        event: dict[str, Any],
+        deadline: float | None,
+    ) -> End | Deferral:
         """Go on where the trigger ended, with what it has fired.
 
+        :param connect: see ``begin``.
         :param event: what the trigger fired.
         :param deadline: when the task times out (seconds since the epoch), None: never.
         """
-        job: KubernetesObject = event["job"]
+        job: KubernetesObject | None = event.get("job")
+        if job is None or not self._is_own(flow_run_id_of(job)):
+            return self.begin(connect)
         self._session.run(self._session.execution.take(job))
-        outcome = Outcome(**event["outcome"]) if event.get("outcome") else None
+        outcome = outcome_of_event(event, self._read_again(job, event))
         self._collect_log(job, is_over=outcome is not None, without=event.get("told_pods", ()))
         return self._defer(job, deadline) if outcome is None else End(job, outcome)
 
-    def resume(self, failure: dict[str, Any]) -> End:
+    def resume(
+        self, connect: Callable[[str], FlowConnection], failure: dict[str, Any]
+    ) -> End | Deferral:
         """Go on where the trigger failed or timed out, with nothing but our own XCom.
 
+        :param connect: see ``begin``.
         :param failure: what Airflow says of it.
         :raises AirflowTaskTimeout: it timed out.
         """
+        if not self._is_own(self._xcoms.pull(FLOW_RUN_ID)):
+            return self.begin(connect)
         name, namespace = (self._xcoms.pull(key) for key in (JOB_NAME, NAMESPACE))
         job = self._session.run(self._session.execution.resume(namespace, name))
         if job is None:
@@ -123,6 +138,27 @@ class Waiting:
             raise airflow_exception("AirflowTaskTimeout")("the flow run took too long")
         self._log.warning("The trigger failed, so this worker waits by itself")
         return End(job, self._wait(job))
+
+    def _read_again(self, job: KubernetesObject, event: dict[str, Any]) -> Outcome | None:
+        """Read in the cluster what the trigger did not send."""
+        if event.get("is_whole", True):
+            return None
+        session = self._session
+        try:
+            return session.run(read_outcome(session.cluster, job))
+        except ClusterError as error:
+            self._log.warning("%s", error)
+            return None
+
+    def _is_own(self, flow_run_id: str | None) -> bool:
+        """Tell whether what a try resumes with is its own.
+
+        A task that is cleared while it resumes hands it on to the try after the clear.
+        """
+        if flow_run_id == self._session.flow_run.flow_run_id:
+            return True
+        self._log.info("What this try was resumed with is an earlier one's: it begins anew")
+        return False
 
     def _check(self) -> None:
         """Say what of the spec does not go with how it is waited for.
@@ -163,7 +199,11 @@ class Waiting:
             connection=connect(conn_id) if conn_id else None,
         )
         try:
-            return session.run(session.execution.launch(session.flow_run, manifest))
+            return session.run(
+                session.execution.launch(
+                    session.flow_run, manifest, self._arguments.startup_timeout
+                )
+            )
         except JobRefusedError as error:
             raise spec.locate(error) from None
 

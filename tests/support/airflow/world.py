@@ -236,10 +236,13 @@ def world(
     fragile_airflow.wait_until_healthy()
 
 
-def slow_kubeconfig(kubeconfig: Path, folder: Path) -> tuple[Path, Path]:
-    """Return a kubeconfig whose credentials come once a file exists, and that file."""
+def slow_kubeconfig(kubeconfig: Path, folder: Path) -> tuple[Path, Path, Path]:
+    """Return a kubeconfig whose credentials come once a file exists, and that file.
+
+    The third file exists once somebody has asked for the credentials.
+    """
     content = yaml.safe_load(kubeconfig.read_text())
-    user, go = content["users"][0]["user"], folder / "go"
+    user, go, asked = content["users"][0]["user"], folder / "go", folder / "asked"
     credential = {
         "apiVersion": "client.authentication.k8s.io/v1",
         "kind": "ExecCredential",
@@ -249,7 +252,7 @@ def slow_kubeconfig(kubeconfig: Path, folder: Path) -> tuple[Path, Path]:
         },
     }
     (folder / "credential").write_text(json.dumps(credential))
-    script = f"while ! [ -e {go} ]; do sleep 0.1; done; cat {folder}/credential"
+    script = f"touch {asked}; while ! [ -e {go} ]; do sleep 0.1; done; cat {folder}/credential"
     content["users"][0]["user"] = {
         "exec": {
             "apiVersion": "client.authentication.k8s.io/v1",
@@ -260,7 +263,7 @@ def slow_kubeconfig(kubeconfig: Path, folder: Path) -> tuple[Path, Path]:
     }
     path = folder / "slow.kubeconfig"
     path.write_text(yaml.safe_dump(content))
-    return path, go
+    return path, go, asked
 
 
 @contextmanager

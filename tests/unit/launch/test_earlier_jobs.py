@@ -11,13 +11,16 @@ from flowjob.flow_run import FlowRun
 from flowjob.launch.earlier_jobs import sort_earlier_jobs
 from tests.unit.test_flow_run import FLOW_RUN
 
-SECOND = replace(FLOW_RUN, flow_run_id="second", try_number=2)
+SECOND = replace(FLOW_RUN, flow_run_id="0198f3a1-7c1e-7d2a-9b3c-second000000", try_number=2)
+NAMELESS = replace(SECOND, airflow="")
+RECREATED = replace(FLOW_RUN, dag_run_start="2026-01-02T00:00:09.000001+00:00")
 CLEARED = replace(SECOND, max_tries=5)
 
 
 def job(name: str, *, of: FlowRun = FLOW_RUN, ended: str = "", deleted: bool = False) -> Any:
     metadata: dict[str, Any] = {
-        "name": name,
+        "name": of.job_name(name),
+        "labels": of.labels,
         "annotations": of.annotations,
         "creationTimestamp": "2026-01-01T00:00:00Z",
     }
@@ -43,7 +46,9 @@ def test_after_a_clear_an_old_job_is_removed_if_it_goes_on_and_never_adopted() -
     jobs = [job("active"), job("complete", ended="Complete"), job("failed", ended="Failed")]
     found = sort_earlier_jobs(CLEARED, jobs)
     assert found.adopted is None
-    assert [stale["metadata"]["name"] for stale in found.in_the_way] == ["active"]
+    assert [stale["metadata"]["name"] for stale in found.in_the_way] == [
+        FLOW_RUN.job_name("active")
+    ]
 
 
 @pytest.mark.parametrize("ended", ["", "Complete", "Failed"])
@@ -63,5 +68,34 @@ def test_the_jobs_of_another_airflow_are_neither_adopted_nor_removed() -> None:
 def test_of_two_generations_the_own_is_adopted_and_the_other_removed() -> None:
     found = sort_earlier_jobs(CLEARED, [job("old"), job("own", of=CLEARED)])
     assert found.adopted is not None
-    assert found.adopted["metadata"]["name"] == "own"
-    assert [stale["metadata"]["name"] for stale in found.in_the_way] == ["old"]
+    assert found.adopted["metadata"]["name"] == CLEARED.job_name("own")
+    assert [stale["metadata"]["name"] for stale in found.in_the_way] == [FLOW_RUN.job_name("old")]
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_job_that_may_be_another_airflows_is_neither_adopted_nor_removed(deleted: bool) -> None:
+    doubtful = job("a", of=replace(RECREATED, airflow=""), deleted=deleted)
+    for flow_run in (NAMELESS, SECOND):
+        found = sort_earlier_jobs(flow_run, [doubtful])
+        assert (found.adopted, found.in_the_way, found.doubtful) == (None, [], [doubtful])
+
+
+def test_without_a_name_the_start_of_the_run_tells_whose_job_it_is() -> None:
+    unnamed = replace(FLOW_RUN, airflow="")
+    assert sort_earlier_jobs(NAMELESS, [job("a", of=unnamed)]).adopted is not None
+    found = sort_earlier_jobs(replace(CLEARED, airflow=""), [job("a", of=unnamed)])
+    assert (found.adopted, len(found.in_the_way), found.doubtful) == (None, 1, [])
+
+
+def test_a_job_of_a_run_that_was_deleted_and_made_again_is_removed_by_the_first_try() -> None:
+    found = sort_earlier_jobs(RECREATED, [job("old")])
+    assert (found.adopted, len(found.in_the_way), found.doubtful) == (None, 1, [])
+
+
+def test_a_copy_of_a_job_that_somebody_made_is_left_alone() -> None:
+    original, copied = job("a"), job("a")
+    copied["metadata"] |= {"name": "a-debug", "creationTimestamp": "2026-01-01T00:01:00Z"}
+    for flow_run in (SECOND, CLEARED):
+        found = sort_earlier_jobs(flow_run, [original, copied])
+        assert copied not in (found.adopted, *found.in_the_way, *found.doubtful)
+    assert sort_earlier_jobs(SECOND, [original, copied]).adopted is original

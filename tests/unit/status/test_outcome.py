@@ -6,15 +6,12 @@ from typing import Any
 
 import pytest
 
-from flowjob.exceptions import ResultError
-from flowjob.flows.runner import RESULT_ERROR
 from flowjob.status.observation import Observation, has_ended
 from flowjob.status.outcome import (
     Outcome,
     explain_failure,
     outcome_of,
     outcome_of_flow,
-    parse_result,
 )
 
 BACKOFF = "Job has reached the specified backoff limit"
@@ -119,32 +116,6 @@ def test_failure_without_a_pod_is_told_by_the_job() -> None:
     outcome = outcome_of(Observation(failed))
     assert outcome.reason == "BackoffLimitExceeded"
     assert outcome.message == f"Job 'sales-1' failed: {BACKOFF}"
-
-
-@pytest.mark.parametrize(
-    ("text", "result"),
-    [("", None), (" \n", None), ("null", None), ('{"a": [1]}', {"a": [1]}), ('"é"', "é")],
-)
-def test_the_termination_message_is_the_result(text: str, result: Any) -> None:
-    assert parse_result(Outcome("succeeded", termination_message=text), 4096) == result
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("done", "is not JSON; write JSON to it, or set do_xcom_push=False"),
-        ("NaN", "is not JSON"),
-        ("[" * 60, "is not JSON"),
-        ("1" * 64, "64 bytes or more"),
-        ("é" * 32, "64 bytes or more"),
-        (RESULT_ERROR + "it has 9 bytes", "was not kept: it has 9 bytes; write it to storage"),
-    ],
-)
-def test_a_bad_result_says_what_to_do_and_nothing_of_itself(text: str, message: str) -> None:
-    with pytest.raises(ResultError, match=message) as raised:
-        parse_result(Outcome("succeeded", termination_message=text), 64)
-    assert "done" not in str(raised.value)
-    assert not raised.value.heals_by_retry
 
 
 def beside(code: int, policy: str = "Never", phase: str = "Running") -> Observation:

@@ -1,0 +1,31 @@
+"""Text from outside (flows, kubelets, policies, proxies), made fit for Airflow.
+
+Postgres stores no NUL and no half of a surrogate pair, and other control characters garble a log.
+Pure: no Airflow, no Kubernetes client.
+"""
+
+from __future__ import annotations
+
+import re
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+# Tab, line breaks and escape sequences (colours) are part of what a flow prints.
+_NOT_IN_A_LOG = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f\ud800-\udfff]")
+_NOT_IN_A_SENTENCE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+_NOT_STORED = re.compile("[\x00\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Replace what must not come into a log, an XCom or an event; lines and tabs stay."""
+    return _NOT_IN_A_LOG.sub(_REPLACEMENT, text)
+
+
+def one_line(text: str) -> str:
+    """Make one line of a text, without control characters, for a sentence."""
+    return " ".join(_NOT_IN_A_SENTENCE.sub(_REPLACEMENT, text).split())
+
+
+def not_stored(text: str) -> str | None:
+    """Return the name (``U+0000``) of the first character that Airflow cannot store, if any."""
+    found = _NOT_STORED.search(text)
+    return f"U+{ord(found[0]):04X}" if found else None

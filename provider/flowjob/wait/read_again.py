@@ -1,0 +1,37 @@
+"""Read how a flow run ended, once its end was seen."""
+
+from __future__ import annotations
+
+from flowjob.cluster.api_server import Cluster
+from flowjob.cluster.errors import ApiError
+from flowjob.cluster.paths import pods_path
+from flowjob.exceptions import ClusterError
+from flowjob.flow_run import flow_run_selector
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.status.observation import Observation, has_ended
+from flowjob.status.outcome import Outcome, outcome_of, outcome_of_flow
+
+
+async def read_outcome(cluster: Cluster, job: KubernetesObject) -> Outcome | None:
+    """Read the outcome of a flow run whose end was seen before.
+
+    :param job: the Job, of which its metadata suffices.
+    :returns: the outcome, None where the Job is gone by now, or its end with it.
+    :raises ClusterError: the API server gave no usable answer.
+    """
+    metadata = job["metadata"]
+    found = await cluster.find_job(metadata["namespace"], metadata["name"])
+    if found is None or found["metadata"]["uid"] != metadata["uid"]:
+        return None
+    try:
+        pods = {
+            pod["metadata"]["uid"]: pod
+            async for page in cluster.pages(
+                pods_path(metadata["namespace"]), flow_run_selector(found)
+            )
+            for pod in page["items"]
+        }
+    except ApiError as error:
+        raise ClusterError(f"cannot list the pods: {error}") from None
+    observation = Observation(found, pods)
+    return outcome_of(observation) if has_ended(observation) else outcome_of_flow(observation)
