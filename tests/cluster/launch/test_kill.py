@@ -113,12 +113,13 @@ def test_a_kill_of_a_create_without_an_answer_deletes_what_the_server_took(
     with ReverseProxy(cluster.kubeconfig, tmp_path) as proxy:
         connection = connect(proxy.kubeconfig, monkeypatch, "proxied")
         with FlowRuns(connection, namespace, cluster.shell_image) as runs:
-            lost, late = proxy.hold_reply("POST", "/jobs"), proxy.hold_request("POST", "/jobs")
+            lost = proxy.hold_reply("POST", "/jobs")
             flow_run, execution = new_flow_run(), Execution(runs.cluster)
             manifest = runs.manifest("sleep 600", flow_run=flow_run)
             launching = runs.loop.start(execution.launch(flow_run, manifest))
             lost.wait_until_reached()
             assert len(batch_v1.list_namespaced_job(namespace).items) == 1
+            late = proxy.hold_request("POST", "/jobs")
             lost.lose()
             late.wait_until_reached()
             killing = runs.loop.start(execution.kill())
