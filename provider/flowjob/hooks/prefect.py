@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from urllib.parse import urlsplit, urlunsplit
 
 from airflow.sdk import BaseHook
 
@@ -45,6 +46,12 @@ class PrefectHook(BaseHook):
         url = connection.host or DEFAULT_API_URL
         if "://" not in url:
             url = f"{connection.schema or 'https'}://{url}"
-        if connection.port:
-            url = f"{url.rstrip('/')}:{connection.port}"
-        return FlowConnection(url, connection.password or "")
+        return FlowConnection(_with_port(url, connection.port), connection.password or "")
+
+
+def _with_port(url: str, port: int | None) -> str:
+    """Put a port where it belongs, before the path, unless the address has one."""
+    parts = urlsplit(url)
+    if port is None or parts.port is not None:
+        return url.rstrip("/")
+    return urlunsplit(parts._replace(netloc=f"{parts.netloc}:{port}")).rstrip("/")

@@ -8,17 +8,27 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow.sdk import BaseOperator
 
-from flowjob.exceptions import FlowError, JobSpecError
+from flowjob.exceptions import JobSpecError
 from flowjob.flow_run import flow_run_id_of
 from flowjob.flows import Flow, as_flow
 from flowjob.flows.base import FlowConnection
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.launch.manifest import JobArguments, has_jinja
+from flowjob.operators.checks import (
+    PRIVATE_ARGUMENTS,
+    check_choice,
+    check_not_stored,
+    check_parameters,
+    check_seconds,
+    read_env,
+    read_exit_codes,
+)
+from flowjob.operators.job_spec_file import load_job_spec
+from flowjob.operators.mapping import CheckedPartial, check_partial
 from flowjob.spec.job_spec import JobSpec
 
 if TYPE_CHECKING:
@@ -55,9 +65,9 @@ class FlowJobOperator(BaseOperator):
         or a ``Flow`` of ``flowjob.flows``; default: ``PrefectCloudFlow()``, the contract of
         Prefect's KubernetesJobEnvironment. (templated)
     :param parameters: the flow's parameters, JSON values by name. (templated)
-    :param env: environment variables of the flow container, strings by name. Jinja in them is
-        rendered, and the result is not stored in Airflow's database as that of a template field
-        would be.
+    :param env: environment variables of the flow container, strings by name, or a list of mappings
+        with name and value as Kubernetes has it. Jinja in them is rendered, and the result is not
+        stored in Airflow's database as that of a template field would be.
     :param namespace: Kubernetes namespace of the Job; default: the spec's, then the
         connection's, then ``default``. (templated)
     :param name: what the Job's name begins with; default: the spec's name. (templated)
@@ -109,7 +119,7 @@ class FlowJobOperator(BaseOperator):
         image: str | None = None,
         flow: str | list[str] | Flow | None = None,
         parameters: dict[str, Any] | None = None,
-        env: dict[str, str] | None = None,
+        env: dict[str, str] | list[dict[str, str]] | None = None,
         namespace: str | None = None,
         name: str | None = None,
         kubernetes_conn_id: str = "kubernetes_default",
@@ -123,31 +133,52 @@ class FlowJobOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self._refuse_default_args(job_spec=job_spec, env=env)
         self.job_spec_file = job_spec_file
         self.image = image
         self.flow = flow
         self.parameters = parameters
-        self.env = env
+        self.env = read_env(self.task_id, env)
         self.namespace = namespace
         self.name = name
         self.kubernetes_conn_id = kubernetes_conn_id
         self.deferrable = _default_deferrable() if deferrable is None else deferrable
         self.startup_timeout = startup_timeout
-        codes = [skip_on_exit_code] if isinstance(skip_on_exit_code, int) else skip_on_exit_code
-        self.skip_on_exit_code = frozenset(codes or ())
+        self.skip_on_exit_code = read_exit_codes(self.task_id, skip_on_exit_code)
         self.wait_for = wait_for
         self.log_containers = log_containers
         self.logging_interval = logging_interval
         self.on_finish = on_finish
         self._task_try: TaskTry | None = None
         self._is_to_end = False
-        _check_arguments(self)
+        self._check_arguments()
         if (job_spec_file is None) == (job_spec is None):
             raise JobSpecError(f"task {self.task_id!r}: give either job_spec_file or job_spec")
         self._job_spec = JobSpec.from_dict(job_spec) if job_spec is not None else None
         if not hasattr(flow, "resolve"):  # an XComArg has its value when the task runs
             as_flow(flow)
         self._depend_on_xcoms_of_env()
+
+    def _refuse_default_args(self, **given: Any) -> None:
+        """Refuse what comes from the DAG's default_args and Airflow would store there."""
+        dag = self.get_dag()
+        default_args = dag.default_args if dag else {}
+        stored = {
+            name: given[name]
+            for name in PRIVATE_ARGUMENTS
+            if given[name] is not None and given[name] is default_args.get(name)
+        }
+        check_not_stored("default_args hold", stored)
+
+    def _check_arguments(self) -> None:
+        for name in ("startup_timeout", "logging_interval"):
+            check_seconds(self.task_id, name, getattr(self, name))
+        check_choice(self.task_id, "on_finish", self.on_finish, get_args(OnFinish))
+        check_choice(self.task_id, "wait_for", self.wait_for, get_args(WaitFor))
+        if isinstance(self.log_containers, str):
+            more = " or a list of names"
+            check_choice(self.task_id, "log_containers", self.log_containers, ("flow", "all"), more)
+        check_parameters(self.task_id, self.parameters)
 
     def _depend_on_xcoms_of_env(self) -> None:
         """Do for ``env``, which is no template field, what Airflow does for those."""
@@ -161,16 +192,13 @@ class FlowJobOperator(BaseOperator):
 
         :raises JobSpecError: a ``job_spec`` is given, which Airflow would store in its database.
         """
-        if "job_spec" in kwargs:
-            raise JobSpecError(
-                "Airflow stores what partial() takes: give a mapped task a job_spec_file"
-            )
-        return super().partial(**kwargs)
+        check_partial(kwargs)
+        return CheckedPartial.of(super().partial(**kwargs))
 
     def prepare_template(self) -> None:
         """Load the job spec when the DAG is parsed and knows its file (Airflow calls this)."""
         if isinstance(self.job_spec_file, str) and not has_jinja(self.job_spec_file):
-            self._job_spec = _load_job_spec(self, self.job_spec_file)
+            self._job_spec = load_job_spec(self, self.job_spec_file)
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the template fields; a ``Flow`` is copied first, as Airflow renders in place."""
@@ -219,7 +247,7 @@ class FlowJobOperator(BaseOperator):
 
         :raises JobSpecError: it is not what it should be.
         """
-        return self._job_spec or _load_job_spec(self, str(self.job_spec_file))
+        return self._job_spec or load_job_spec(self, str(self.job_spec_file))
 
     def _enter(self, context: Context) -> TaskTry:
         from flowjob.worker.task_try import TaskTry
@@ -265,37 +293,6 @@ def _flow_connection(conn_id: str) -> FlowConnection:
     return PrefectHook(conn_id).get_conn()
 
 
-def _check_arguments(operator: FlowJobOperator) -> None:
-    def check(name: str, is_right: bool, wanted: str) -> None:
-        if not is_right:
-            value = getattr(operator, name)
-            raise FlowError(f"task {operator.task_id!r}: {name} is {value!r}: give {wanted}")
-
-    for name in ("startup_timeout", "logging_interval"):
-        value = getattr(operator, name)
-        is_right = value is None or (isinstance(value, int | float) and value > 0)
-        check(name, is_right, "a number of seconds, or None")
-    for name, choices in (("on_finish", get_args(OnFinish)), ("wait_for", get_args(WaitFor))):
-        check(name, getattr(operator, name) in choices, f"one of {', '.join(choices)}")
-    containers = operator.log_containers
-    is_right = not isinstance(containers, str) or containers in ("flow", "all")
-    check("log_containers", is_right, "one of flow, all or a list of names")
-
-
-def _load_job_spec(operator: FlowJobOperator, file: str) -> JobSpec:
-    """Load the job spec from where DESIGN section 3 says: beside the DAG file, and so on."""
-    dag = operator.get_dag()
-    folders = [Path(dag.fileloc).parent] if dag else []
-    folders += [Path(folder) for folder in (dag and dag.template_searchpath) or []]
-    # Joined to an absolute path, a folder gives that path.
-    candidates = [folder / file for folder in folders] or [Path(file)]
-    found = next((path for path in candidates if path.exists()), None)
-    if found is None:
-        places = ", ".join(dict.fromkeys(str(path) for path in candidates))
-        raise JobSpecError(f"task {operator.task_id!r}: no job spec at {places}")
-    return JobSpec.from_file(found)
-
-
 def _arguments_of(operator: FlowJobOperator, context: Context) -> TryArguments:
     """Return what one try needs; the template fields are rendered already."""
     from flowjob.worker.arguments import TryArguments
@@ -323,6 +320,7 @@ def _arguments_of(operator: FlowJobOperator, context: Context) -> TryArguments:
         on_finish=operator.on_finish,
         execution_timeout=timeout.total_seconds() if timeout else None,
         wants_result=operator.do_xcom_push,
+        multiple_outputs=operator.multiple_outputs,
     )
 
 

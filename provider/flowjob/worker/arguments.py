@@ -25,6 +25,7 @@ class TryArguments:
     :param on_finish: ``"keep"``, ``"delete"`` or ``"delete_succeeded"``.
     :param execution_timeout: seconds that the task may take; None: any number.
     :param wants_result: whether the flow's result is to be returned (``do_xcom_push``).
+    :param multiple_outputs: whether Airflow makes an XCom of each key of the result.
     """
 
     kubernetes_conn_id: str
@@ -38,6 +39,7 @@ class TryArguments:
     on_finish: str
     execution_timeout: float | None
     wants_result: bool
+    multiple_outputs: bool
 
     @property
     def log_selection(self) -> LogSelection:

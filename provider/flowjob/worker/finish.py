@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flowjob.cluster.api_server import Cluster
-from flowjob.exceptions import ClusterError, FlowJobError, FlowRunFailedError
+from flowjob.exceptions import ClusterError, FlowJobError, FlowRunFailedError, ResultError
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.collect import last_lines
 from flowjob.status.outcome import SUCCEEDED, Outcome, explain_failure
@@ -16,7 +16,7 @@ from flowjob.worker.context import airflow_exception, masked
 from flowjob.worker.loop_thread import LoopThread
 from flowjob.worker.session import WorkerSession
 from flowjob.worker.waiting import End
-from flowjob.worker.xcom import NAMESPACE, XComs
+from flowjob.worker.xcom import NAMESPACE, OWN_KEYS, XComs
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,24 @@ def _result(
         lines = _last_lines(session, arguments, xcoms, outcome, log)
         raise FlowRunFailedError(explain_failure(outcome, lines))
     log.info("The flow run succeeded")
-    return parse_result(outcome, arguments.spec.result_limit) if arguments.wants_result else None
+    if not arguments.wants_result:
+        return None
+    result = parse_result(outcome, arguments.spec.result_limit)
+    if arguments.multiple_outputs and isinstance(result, dict):
+        check_keys(result)
+    return result
+
+
+def check_keys(result: dict[str, Any]) -> None:
+    """Check that a result whose keys become XComs leaves the task's own XComs alone.
+
+    :raises ResultError: it has the key of one.
+    """
+    if taken := sorted(OWN_KEYS & result.keys()):
+        raise ResultError(
+            f"the flow succeeded, but its result has the key {taken[0]!r}, which is an XCom of "
+            "the task's own: name it differently, or do without multiple_outputs"
+        )
 
 
 def _last_lines(

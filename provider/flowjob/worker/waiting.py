@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from flowjob.worker.context import (
 )
 from flowjob.worker.session import WorkerSession
 from flowjob.worker.trigger_event import outcome_of_event
-from flowjob.worker.xcom import FLOW_RUN_ID, JOB_NAME, LOG_POSITIONS, NAMESPACE, XComs
+from flowjob.worker.xcom import DEADLINE, FLOW_RUN_ID, JOB_NAME, LOG_POSITIONS, NAMESPACE, XComs
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -137,7 +138,7 @@ class Waiting:
             self._collect_log(job, is_over=True)
             raise airflow_exception("AirflowTaskTimeout")("the flow run took too long")
         self._log.warning("The trigger failed, so this worker waits by itself")
-        return End(job, self._wait(job))
+        return End(job, self._wait(job, self._xcoms.pull(DEADLINE)))
 
     def _read_again(self, job: KubernetesObject, event: dict[str, Any]) -> Outcome | None:
         """Read in the cluster what the trigger did not send."""
@@ -208,14 +209,21 @@ class Waiting:
             raise spec.locate(error) from None
 
     def _defer(self, job: KubernetesObject, deadline: float | None) -> Deferral:
+        if deadline is not None:
+            self._xcoms.push_deadline(deadline)
         # Airflow tells nobody of a task that is ended in the moment before it defers.
         self._session.raise_if_ended()
         return Deferral(
             job, self._session.flow_run, deadline, not_before=time.time() + shortest_deferral()
         )
 
-    def _wait(self, job: KubernetesObject) -> Outcome:
-        """Wait in this worker."""
+    def _wait(self, job: KubernetesObject, deadline: float | None = None) -> Outcome:
+        """Wait in this worker.
+
+        :param deadline: when the task times out (seconds since the epoch) by what was said before
+            it deferred; None: Airflow sees to it.
+        :raises AirflowTaskTimeout: it does.
+        """
         arguments, session = self._arguments, self._session
         outcome = wait_for_outcome(
             session.cluster,
@@ -225,7 +233,11 @@ class Waiting:
             startup_timeout=arguments.startup_timeout,
             wait_for=arguments.wait_for,
         )
-        return session.run(session.execution.wait(outcome))
+        limit = None if deadline is None else max(deadline - time.time(), 0)
+        try:
+            return session.run(asyncio.wait_for(session.execution.wait(outcome), limit))
+        except TimeoutError:
+            raise airflow_exception("AirflowTaskTimeout")("the flow run took too long") from None
 
     def _collect_log(
         self, job: KubernetesObject, *, is_over: bool, without: Collection[str] = ()

@@ -18,6 +18,12 @@ FLOW_RUN_ID, JOB_NAME, NAMESPACE = "flow_run_id", "job_name", "namespace"
 STATUS, OUTCOME = "status", "outcome"
 # How far the log was fetched, for the worker that fetches the rest.
 LOG_POSITIONS = "log_positions"
+# When the task times out (seconds since the epoch), for a worker that goes on after its trigger.
+DEADLINE = "deadline"
+# What no result may take the place of, where Airflow makes an XCom of each of its keys.
+OWN_KEYS = frozenset(
+    {FLOW_RUN_ID, JOB_NAME, NAMESPACE, STATUS, OUTCOME, LOG_POSITIONS, DEADLINE, "return_value"}
+)
 
 
 class XComs:
@@ -45,6 +51,10 @@ class XComs:
     def push_log_positions(self, positions: dict[str, str]) -> None:
         """Say how far the log was fetched."""
         self._ti.xcom_push(key=LOG_POSITIONS, value=positions)
+
+    def push_deadline(self, deadline: float) -> None:
+        """Say when the task times out (seconds since the epoch)."""
+        self._ti.xcom_push(key=DEADLINE, value=deadline)
 
     def pull(self, key: str) -> Any:
         """Return what an earlier step of this very task instance pushed, None: nothing."""

@@ -244,6 +244,7 @@ class AirflowInstance:
                 "refresh_interval": 2,
             },
             "database": {**self._database_settings()},
+            "flowjob": {"airflow_name": f"test-{secrets.token_hex(8)}"},
             "logging": {"base_log_folder": self.home / "logs"},
             "scheduler": {
                 "job_heartbeat_sec": 2,

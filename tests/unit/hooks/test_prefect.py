@@ -18,6 +18,8 @@ from flowjob.hooks.prefect import PrefectHook
         ({"host": "http://prefect.example"}, "http://prefect.example"),
         ({"host": "prefect.example", "schema": "http"}, "http://prefect.example"),
         ({"host": "https://prefect.example/", "port": 4200}, "https://prefect.example:4200"),
+        ({"host": "https://a.example/api", "port": 4200}, "https://a.example:4200/api"),
+        ({"host": "a.example:8080/api", "port": 4200}, "https://a.example:8080/api"),
     ],
 )
 def test_the_address_may_be_written_with_and_without_scheme_and_port(

@@ -82,19 +82,91 @@ def test_a_flow_of_no_known_form_is_an_import_error(dag: DAG) -> None:
         {"on_finish": "x"},
         {"wait_for": "pod"},
         {"log_containers": "proxy"},
+        {"startup_timeout": True},
+        {"skip_on_exit_code": "99"},
+        {"skip_on_exit_code": ["99"]},
+        {"skip_on_exit_code": True},
+        {"skip_on_exit_code": 9.9},
+        {"env": "LOG_LEVEL=INFO"},
+        {"env": [{"name": "LOG_LEVEL"}]},
+        {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]},
+        {"parameters": ["region"]},
+        {"parameters": "region"},
     ],
 )
 def test_an_argument_of_no_known_form_is_an_import_error(
     dag: DAG, arguments: dict[str, Any]
 ) -> None:
     (name,) = arguments
-    with pytest.raises(FlowError, match=f"task 'flow': {name} is "):
+    with pytest.raises(FlowError, match=f"task 'flow': {name}"):
         parse(dag, job_spec=SPEC_DICT, **arguments)
 
 
 def test_a_mapped_tasks_spec_dict_would_be_stored_and_is_refused(dag: DAG) -> None:
     with dag, pytest.raises(JobSpecError, match="give a mapped task a job_spec_file"):
         FlowJobOperator.partial(task_id="mapped", job_spec=SPEC_DICT).expand(name=["a"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            {"job_spec": [SPEC_DICT]},
+            "expand.. takes, and so the job_spec: give the task a job",
+        ),
+        ({"env": [{"PASSWORD": "s3cret"}]}, "expand.. takes, and so the env: give env to the task"),
+    ],
+)
+def test_what_a_mapped_task_would_have_airflow_store_is_refused(
+    dag: DAG, arguments: dict[str, Any], told: str
+) -> None:
+    with dag:
+        with pytest.raises((JobSpecError, FlowError), match=told) as raised:
+            FlowJobOperator.partial(task_id="one").expand(**arguments)
+        assert "s3cret" not in str(raised.value)
+        (name, (value,)) = next(iter(arguments.items()))
+        with pytest.raises(
+            (JobSpecError, FlowError), match=told.replace("expand", "expand_kwargs")
+        ):
+            FlowJobOperator.partial(task_id="two").expand_kwargs([{name: value}])
+
+
+def test_a_task_is_mapped_over_parameters_and_over_what_another_task_returns(dag: DAG) -> None:
+    @task
+    def environments() -> list[dict[str, str]]:
+        return [{"REGION": "eu"}]
+
+    with dag:
+        partial = FlowJobOperator.partial(task_id="one", job_spec_file="spec.yaml")
+        partial.expand(parameters=[{"day": 1}, {"day": 2}])
+        other = FlowJobOperator.partial(task_id="two", job_spec_file="spec.yaml")
+        other.expand(env=environments())
+    assert dag.task_dict["one"].is_mapped
+    assert dag.task_dict["two"].upstream_task_ids == {"environments"}
+
+
+@pytest.mark.parametrize("stored", [{"env": {"PASSWORD": "s3cret"}}, {"job_spec": SPEC_DICT}])
+def test_default_args_that_airflow_would_store_are_refused(stored: dict[str, Any]) -> None:
+    dag = DAG("dag", schedule=None, default_args=stored)
+    spec = {} if "job_spec" in stored else {"job_spec": SPEC_DICT}
+    with pytest.raises((JobSpecError, FlowError), match="Airflow stores what default_args hold"):
+        parse(dag, **spec)
+
+
+def test_an_env_of_its_own_goes_before_the_default_args_of_other_tasks() -> None:
+    dag = DAG("dag", schedule=None, default_args={"env": {"LEVEL": "INFO"}})
+    assert parse(dag, job_spec=SPEC_DICT, env={"LEVEL": "DEBUG"}).env == {"LEVEL": "DEBUG"}
+
+
+def test_an_env_in_the_form_of_kubernetes_is_read(dag: DAG) -> None:
+    env = [{"name": "LEVEL", "value": "INFO"}, {"name": "REGION", "value": "{{ ds }}"}]
+    assert parse(dag, job_spec=SPEC_DICT, env=env).env == {"LEVEL": "INFO", "REGION": "{{ ds }}"}
+
+
+def test_exit_codes_that_skip_are_one_or_several(dag: DAG) -> None:
+    assert parse(dag, job_spec=SPEC_DICT, skip_on_exit_code=99).skip_on_exit_code == {99}
+    dag = DAG("other", schedule=None)
+    assert parse(dag, job_spec=SPEC_DICT, skip_on_exit_code=[3, 4]).skip_on_exit_code == {3, 4}
 
 
 def test_env_makes_the_task_wait_for_what_it_uses(dag: DAG) -> None:

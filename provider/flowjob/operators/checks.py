@@ -1,0 +1,109 @@
+"""What is wrong with an operator's arguments, told when the DAG is parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from flowjob.exceptions import FlowError, FlowJobError, JobSpecError
+
+# Arguments that never reach Airflow's database.
+PRIVATE_ARGUMENTS = ("job_spec", "env")
+
+
+def check_seconds(task_id: str, name: str, value: Any) -> None:
+    """Check a duration: a number over zero, or None.
+
+    :raises FlowError: it is none.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise _wrong(task_id, name, value, "a number of seconds, or None")
+    if value is not None and not value > 0:
+        raise _wrong(task_id, name, value, "a number of seconds, or None")
+
+
+def check_choice(
+    task_id: str, name: str, value: Any, choices: Sequence[str], more: str = ""
+) -> None:
+    """Check that it is one of some words.
+
+    :param more: what else it might be, for the message.
+    :raises FlowError: it is not.
+    """
+    if value not in choices:
+        raise _wrong(task_id, name, value, f"one of {', '.join(choices)}{more}")
+
+
+def read_exit_codes(task_id: str, value: Any) -> frozenset[int]:
+    """Read ``skip_on_exit_code``: an exit code, a collection of some, or None.
+
+    :raises FlowError: it is none of these.
+    """
+    is_collection = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
+    codes = list(value) if is_collection else [] if value is None else [value]
+    if not all(isinstance(code, int) and not isinstance(code, bool) for code in codes):
+        wanted = "an exit code, a whole number such as 99, or a list of some"
+        raise _wrong(task_id, "skip_on_exit_code", value, wanted)
+    return frozenset(codes)
+
+
+def read_env(task_id: str, value: Any) -> Any:
+    """Read ``env``: a mapping of names to values, or a list as containers of Kubernetes have it.
+
+    What an XCom gives is known when the task runs.
+
+    :raises FlowError: it is neither; the message repeats no value.
+    """
+    if value is None or isinstance(value, Mapping) or hasattr(value, "resolve"):
+        return value
+    wanted = "give a mapping of names to values, or a list of mappings with name and value"
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise FlowError(f"task {task_id!r}: env is a {type(value).__name__}: {wanted}")
+    env: dict[str, Any] = {}
+    for index, variable in enumerate(value):
+        if not (isinstance(variable, Mapping) and set(variable) == {"name", "value"}):
+            raise FlowError(f"task {task_id!r}: env[{index}] has not just name and value: {wanted}")
+        if variable["name"] in env:
+            name = variable["name"]
+            raise FlowError(f"task {task_id!r}: env has the variable {name!r} twice")
+        env[variable["name"]] = variable["value"]
+    return env
+
+
+def check_parameters(task_id: str, value: Any) -> None:
+    """Check ``parameters``: a mapping, or what may become one when the task runs.
+
+    :raises FlowError: it can become none.
+    """
+    is_template = isinstance(value, str) and "{" in value
+    if not (
+        value is None or isinstance(value, Mapping) or hasattr(value, "resolve") or is_template
+    ):
+        raise FlowError(
+            f"task {task_id!r}: parameters is a {type(value).__name__}: give a mapping of names "
+            "to JSON values"
+        )
+
+
+def check_not_stored(where: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse the private arguments where Airflow would store their values.
+
+    :param where: what stores them, for the message.
+    :param arguments: what it is given; what an XCom gives is stored by who pushed it.
+    :raises JobSpecError: a job spec is among them.
+    :raises FlowError: an env is.
+    """
+    for name in PRIVATE_ARGUMENTS:
+        if arguments.get(name) is None or hasattr(arguments[name], "resolve"):
+            continue
+        error: type[FlowJobError] = JobSpecError if name == "job_spec" else FlowError
+        instead = (
+            "give the task a job_spec_file"
+            if name == "job_spec"
+            else "give env to the task itself, or let the job spec take it from a Secret"
+        )
+        raise error(f"Airflow stores what {where}, and so the {name}: {instead}")
+
+
+def _wrong(task_id: str, name: str, value: Any, wanted: str) -> FlowError:
+    return FlowError(f"task {task_id!r}: {name} is {value!r}: give {wanted}")
