@@ -31,7 +31,7 @@ from tests.airflow.test_exactly_one import (
 from tests.airflow.test_examples import EXAMPLES
 from tests.support.airflow.fixtures import NewAirflow
 from tests.support.airflow.instance import AirflowInstance
-from tests.support.airflow.world import Proxied, World, connection
+from tests.support.airflow.world import BEFORE_XCOM, Point, Proxied, World, connection
 from tests.support.audit import AuditLog
 from tests.support.cluster import Cluster
 from tests.support.differences import to_dict
@@ -127,6 +127,23 @@ def test_a_worker_goes_on_waiting_where_the_trigger_failed(world: World, proxied
     assert run.xcoms["status"] == "succeeded"
     assert run.task["try_number"] == len(run.jobs_created()) == 1
     assert run.flow_lines() == ["started", "ended"]
+
+
+def test_a_task_that_is_cleared_while_it_resumes_runs_its_flow_again(
+    world: World, proxied: Proxied
+) -> None:
+    proxy, connection = proxied()
+    point = Point(BEFORE_XCOM, proxy)
+    run = world.start(connection=connection)
+    point.reach(run)
+    first = run.jobs_created()
+    run.clear()
+    point.leave()
+    run.wait_for_effects(2)
+    assert run.wait_for_end() == "success"
+    assert run.jobs_created()[:1] == first
+    assert len(run.jobs_created()) == len(run.effects()) == 2
+    assert run.effects()[1] == run.xcoms["flow_run_id"]
 
 
 @pytest.fixture(scope="module")
