@@ -8,6 +8,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 # With TESTS, `make test` runs these tests and nothing else: TESTS=tests/unit or TESTS="-k name".
 TESTS ?=
+# How many tests run side by side: most of them wait. Each worker has a cluster and Airflows.
+WORKERS ?= 3
+# The order of `make test-random`.
+SEED ?= $(shell echo $$RANDOM)
 
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
@@ -32,12 +36,16 @@ down: setup ## Stop what `make up` started
 
 .PHONY: test
 ifeq ($(strip $(TESTS)),)
-test: lint types contracts setup-postgres ## Run all checks and tests, or those in TESTS=...
-	$(BIN)/pytest
+test: lint types contracts setup-postgres build ## Run all checks and tests, or those in TESTS=...
+	$(BIN)/pytest -n $(WORKERS)
 else
 test: setup-postgres
 	$(BIN)/pytest $(TESTS)
 endif
+
+.PHONY: test-random
+test-random: setup-postgres build ## Run all tests, or those in TESTS=..., in a random order (SEED=...)
+	$(BIN)/pytest -n $(WORKERS) --shuffle $(SEED) $(TESTS)
 
 .PHONY: unit
 unit: setup ## Run the unit tests, which need neither Airflow nor a cluster to run
@@ -59,7 +67,7 @@ contracts: setup ## Check which module imports which
 .PHONY: test-oldest
 test-oldest: ## Run the unit and Airflow tests with the oldest versions supported
 	@$(PYTHON) -m tests.setup --postgres --venv .venv-oldest --constraints constraints-oldest.txt
-	$(OLDEST)/pytest tests/unit tests/airflow
+	$(OLDEST)/pytest -n $(WORKERS) tests/unit tests/airflow
 
 .PHONY: bench
 bench: setup ## Measure what 5,000 waiting flow runs cost a triggerer
@@ -92,3 +100,8 @@ setup:
 .PHONY: setup-postgres
 setup-postgres:
 	@$(PYTHON) -m tests.setup --postgres
+
+# What takes minutes the first time, where its progress is seen.
+.PHONY: build
+build: setup
+	@$(BIN)/python -m tests.support.build

@@ -4,4 +4,5 @@ pytest_plugins = [
     "tests.support.cluster",
     "tests.support.airflow.fixtures",
     "tests.support.airflow.world",
+    "tests.support.side_by_side",
 ]

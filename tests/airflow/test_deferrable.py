@@ -28,8 +28,6 @@ from tests.airflow.test_exactly_one import (
     test_a_task_that_times_out_leaves_neither_job_nor_pod,
     test_clearing_a_sibling_disturbs_nothing,
 )
-from tests.airflow.test_examples import EXAMPLES
-from tests.support.airflow.fixtures import NewAirflow
 from tests.support.airflow.instance import AirflowInstance
 from tests.support.airflow.world import BEFORE_XCOM, Point, Proxied, World, connection
 from tests.support.audit import AuditLog
@@ -189,45 +187,6 @@ def test_what_the_node_still_has_of_a_restarted_container_arrives_once(
 ) -> None:
     # It may have thrown the first container's log away by the time a worker asks.
     assert logs("restarts") in (["begin 1", "begin 2"], ["begin 2"])
-
-
-@pytest.fixture(scope="module")
-def deferring_airflow(new_airflow: NewAirflow) -> Iterator[AirflowInstance]:
-    """An Airflow in which tasks wait in the triggerer if nothing else is said."""
-    environment = {"AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True"}
-    with new_airflow(on_postgres=True, environment=environment) as instance:
-        yield instance
-
-
-@pytest.mark.parametrize(
-    ("dag_id", "task_id"),
-    [*((dag_id, example[0]) for dag_id, example in EXAMPLES.items()), ("nightly_sales", "sales")],
-)
-def test_an_example_gives_the_same_xcom_and_log_in_both_modes(
-    airflow: AirflowInstance, deferring_airflow: AirflowInstance, dag_id: str, task_id: str
-) -> None:
-    date = "2026-02-03T00:00:00Z" if dag_id == "nightly_sales" else None
-    told = []
-    for instance in (airflow, deferring_airflow):
-        client = instance.client
-        run_id = client.trigger(dag_id, logical_date=date)
-        assert client.wait_for_run(dag_id, run_id) == "success"
-        xcoms = client.xcoms(dag_id, run_id, task_id)
-        assert xcoms.pop("flow_run_id")
-        assert xcoms.pop("job_name")
-        assert xcoms["outcome"].pop("started_at") <= xcoms["outcome"].pop("finished_at")
-        messages = client.log_messages(dag_id, run_id, task_id)
-        lines = [
-            re.sub(r"\d\d:\d\d:\d\d", "(time)", message["event"])
-            for message in messages
-            if isinstance(message, dict)
-            and (message.get("logger") or "").endswith("FlowJobOperator")
-        ]
-        deferred = "Pausing task as DEFERRED" in client.log(dag_id, run_id, task_id)
-        assert deferred == (instance is deferring_airflow)
-        told.append((xcoms, lines))
-    assert told[0] == told[1]
-    assert len(told[0][1]) >= 2
 
 
 class Waits:

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from tests.support.airflow.fixtures import NewAirflow
+from tests.support.airflow.fixtures import ENV_MARKER, PASSWORD, SECRETS, NewAirflow
 from tests.support.airflow.instance import AirflowInstance
 
 # It stands in the job specs of tests/airflow/dags/specs.
 SPEC_MARKER = "spec-marker-5f1d"
-ENV_MARKER = "env-marker-c07e"
-PASSWORD = "password-marker-9a2b"
 ENDS = {"succeeds": "success", "fails": "failed", "has_bad_result": "failed", "refused": "failed"}
 ENDS |= {f"{name}_deferred": state for name, state in ENDS.items()}
 
 
 @pytest.fixture(scope="module", params=["INFO", "DEBUG"])
 def airflow_with_secrets(
-    new_airflow: NewAirflow, request: pytest.FixtureRequest
+    deferring_airflow: AirflowInstance, new_airflow: NewAirflow, request: pytest.FixtureRequest
 ) -> Iterator[tuple[AirflowInstance, str]]:
-    vault = {"conn_type": "generic", "password": PASSWORD}
-    environment = {
-        "AIRFLOW_CONN_VAULT": json.dumps(vault),
-        "AIRFLOW_VAR_MARKER": f"rendered {ENV_MARKER}",
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": request.param,
-    }
-    with new_airflow(on_postgres=True, environment=environment) as airflow:
+    with ExitStack() as ending:
+        airflow = deferring_airflow
+        if request.param == "DEBUG":
+            environment = {**SECRETS, "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}
+            airflow = ending.enter_context(new_airflow(on_postgres=True, environment=environment))
         run_id = airflow.client.trigger("private")
         airflow.client.wait_for_run("private", run_id)
         yield airflow, run_id

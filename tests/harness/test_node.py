@@ -71,6 +71,7 @@ def test_the_flow_image_has_the_flows_of_this_checkout(
     assert _outcome(batch_v1, namespace, "flows") == "Complete"
 
 
+@pytest.mark.alone
 def test_a_second_node_starts_in_20_s_beside_the_first_and_leaves_nothing_behind(
     own_node: Node, namespace: str, batch_v1: Any, folder: Path
 ) -> None:
@@ -132,8 +133,9 @@ def test_ctrl_c_while_a_node_starts_leaves_nothing_behind(own_node: Node, folder
     assert traces(folder) == []
 
 
+@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["in one process", "in a worker"])
 def test_ctrl_c_in_the_middle_of_a_test_run_leaves_nothing_behind(
-    own_node: Node, tmp_path: Path
+    own_node: Node, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     told = tmp_path / "folder"
     test = f"""
@@ -143,7 +145,7 @@ def test_ctrl_c_in_the_middle_of_a_test_run_leaves_nothing_behind(
             pathlib.Path({str(told)!r}).write_text(str(cluster.node.folder))
             threading.Event().wait()
     """
-    with _pytest(tmp_path, test) as run:
+    with _pytest(tmp_path, test, *options) as run:
         wait_for(lambda: told.exists() and told.read_text(), "the test to begin", 90)
         run.send_signal(signal.SIGINT)
         output, _ = run.communicate(timeout=60)
@@ -338,7 +340,7 @@ def _run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _pytest(folder: Path, test: str, **environment: str) -> subprocess.Popen[str]:
+def _pytest(folder: Path, test: str, *options: str, **environment: str) -> subprocess.Popen[str]:
     """Start a test run of its own, with one test file of the given text."""
     file = folder / "test_within.py"
     lines = test.splitlines()
@@ -351,7 +353,10 @@ def _pytest(folder: Path, test: str, **environment: str) -> subprocess.Popen[str
         "-p",
         "tests.support.cluster",
         "-p",
+        "tests.support.side_by_side",
+        "-p",
         "no:cacheprovider",
+        *options,
     ]
     command += ["-c", str(folder / "pytest.ini"), f"--rootdir={folder}", str(file)]
     (folder / "pytest.ini").write_text("[pytest]\n")

@@ -261,6 +261,7 @@ def heap_of_others() -> Iterator[None]:
     gc.unfreeze()
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("heap_of_others")
 def test_each_of_many_hears_of_its_end_within_a_second_and_the_loop_is_never_held_up(
     flow_runs: FlowRuns, batch_v1: Any, audit_log: AuditLog, namespace: str
@@ -332,6 +333,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.alone
 def test_the_first_connection_of_a_triggerer_holds_its_loop_up_for_no_more_than_50_ms(
     flow_runs: FlowRuns,
 ) -> None:

@@ -70,7 +70,11 @@ class AirflowClient:
         """Wait until the DAG processor has read the DAG, and return it."""
 
         def dag() -> Json | None:
-            return next((dag for dag in self.dags() if dag["dag_id"] == dag_id), None)
+            try:
+                found: Json = self.request("GET", f"dags/{dag_id}")
+            except AirflowNotFoundError:
+                return None
+            return found
 
         def seen() -> str:
             ids = [dag["dag_id"] for dag in self.dags()]

@@ -24,6 +24,14 @@ _RUNS_SHOWN = 3
 # A kubeconfig that is no YAML.
 _BROKEN_CONNECTION = {"conn_type": "kubernetes", "extra": {"kube_config": "token: [s3cret"}}
 
+# What the flow runs of the DAG `private` have to hide, and the environment that has it.
+ENV_MARKER = "env-marker-c07e"
+PASSWORD = "password-marker-9a2b"
+SECRETS = {
+    "AIRFLOW_CONN_VAULT": json.dumps({"conn_type": "generic", "password": PASSWORD}),
+    "AIRFLOW_VAR_MARKER": f"rendered {ENV_MARKER}",
+}
+
 NewAirflow = Callable[..., AbstractContextManager[AirflowInstance]]
 
 
@@ -73,6 +81,14 @@ def new_airflow(
 def airflow(new_airflow: NewAirflow) -> Iterator[AirflowInstance]:
     """The Airflow that all tests share, on Postgres, with the examples and the tests' DAGs."""
     with new_airflow(on_postgres=True) as instance:
+        yield instance
+
+
+@pytest.fixture(scope="session")
+def deferring_airflow(new_airflow: NewAirflow) -> Iterator[AirflowInstance]:
+    """An Airflow in which tasks wait in the triggerer if nothing else is said, and with secrets."""
+    environment = {"AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True", **SECRETS}
+    with new_airflow(on_postgres=True, environment=environment) as instance:
         yield instance
 
 

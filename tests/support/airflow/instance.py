@@ -1,5 +1,6 @@
 """A real Airflow of one's own: its four programs as child processes, and its database."""
 
+import fcntl
 import json
 import os
 import secrets
@@ -19,7 +20,7 @@ from tests.support.airflow.client import AirflowClient
 from tests.support.airflow.component import Component, ComponentError
 from tests.support.airflow.postgres import Postgres
 from tests.support.airflow.sessions import Guard
-from tests.support.node.cache import make_once
+from tests.support.node.cache import cache_folder, make_once
 from tests.support.wait import wait_for
 
 _START_SECONDS = 90.0
@@ -107,9 +108,14 @@ class AirflowInstance:
         return (self.api_server, self.scheduler, self.dag_processor, self.triggerer)
 
     def start(self) -> None:
-        """Create the database, start the four programs, and wait until all report health."""
-        self.launch()
-        self.wait_until_healthy()
+        """Create the database, start the four programs, and wait until all report health.
+
+        One Airflow after the other: each keeps all of a small machine busy until it is up.
+        """
+        with (cache_folder() / "airflow-start.lock").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            self.launch()
+            self.wait_until_healthy()
 
     def launch(self) -> None:
         """Create the database and start the four programs, without waiting for them."""
@@ -268,6 +274,8 @@ class AirflowInstance:
         return {
             "sql_alchemy_conn": self._postgres.sql_alchemy_conn,
             "sql_alchemy_conn_async": self._postgres.sql_alchemy_conn_async,
+            # As many as the API server has threads: who waits too long for one gets an error.
+            "sql_alchemy_pool_size": "40",
         }
 
 

@@ -41,7 +41,7 @@ def effects(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fragile_airflow(new_airflow: NewAirflow, effects: Path) -> Iterator[AirflowInstance]:
     """An Airflow that notices soon that a worker is dead, and whose parts may be killed."""
     environment = {
@@ -50,10 +50,12 @@ def fragile_airflow(new_airflow: NewAirflow, effects: Path) -> Iterator[AirflowI
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
         # The tasks of a scheduler that went away are taken over by the next one.
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+        # Hundreds of tasks are started here, which must not keep the scheduler from its heartbeat:
+        # the tasks of one that seems dead are taken from it.
+        "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
-        # Hundreds of tasks are started here.
         "AIRFLOW__FLOWJOB__PRELOAD": "True",
     }
     with new_airflow(on_postgres=True, environment=environment) as instance:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from flowjob.logs.follow import LogCursor
 
 
@@ -56,6 +58,7 @@ def test_memory_stays_bounded_and_the_last_seconds_are_remembered() -> None:
     assert [cursor.take(entry) for entry in entries[47 * 2000 :]] == [None] * 6000
 
 
+@pytest.mark.alone
 def test_a_burst_of_lines_in_one_second_takes_time_in_proportion() -> None:
     def seconds(lines: int) -> float:
         cursor = LogCursor()
