@@ -23,7 +23,7 @@ from tests.support.airflow.sessions import Guard
 from tests.support.node.cache import cache_folder, make_once
 from tests.support.wait import wait_for
 
-_START_SECONDS = 90.0
+_START_SECONDS = 180.0
 _AIRFLOW = (sys.executable, "-m", "airflow")
 # What the health report calls the programs other than the API server.
 _HEALTH_NAMES = ("scheduler", "dag_processor", "triggerer")
