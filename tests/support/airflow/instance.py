@@ -247,7 +247,7 @@ class AirflowInstance:
                 "dag_bundle_storage_path": self.home / "bundles",
                 # A new or changed file is read at the next refresh all the same.
                 "min_file_process_interval": 300,
-                "refresh_interval": 2,
+                "refresh_interval": 10,
             },
             "database": {**self._database_settings()},
             "logging": {"base_log_folder": self.home / "logs"},
