@@ -21,9 +21,10 @@ def test_an_example_gives_the_same_xcom_and_log_in_both_modes(
 ) -> None:
     date = "2026-02-03T00:00:00Z" if dag_id == "nightly_sales" else None
     told = []
-    for instance in (airflow, deferring_airflow):
+    instances = (airflow, deferring_airflow)
+    run_ids = [instance.client.trigger(dag_id, logical_date=date) for instance in instances]
+    for instance, run_id in zip(instances, run_ids, strict=True):
         client = instance.client
-        run_id = client.trigger(dag_id, logical_date=date)
         assert client.wait_for_run(dag_id, run_id) == "success"
         xcoms = client.xcoms(dag_id, run_id, task_id)
         assert xcoms.pop("flow_run_id")

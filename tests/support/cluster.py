@@ -171,8 +171,12 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that need a node of our own where another cluster is given."""
+    """Leave out the tests that need a node of our own where another cluster is given.
+
+    First, so that all of them are counted.
+    """
     if _given_kubeconfig() is None:
         return
     left_out = [item for item in items if "own_node" in getattr(item, "fixturenames", ())]

@@ -126,6 +126,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, bool, bool]:
 
 
 def _run_alone(session: pytest.Session) -> None:
+    session.config.pluginmanager.getplugin("terminalreporter").write_sep("-", "alone")
     count = session.testscollected
     items = session.perform_collect()
     session.testscollected += count

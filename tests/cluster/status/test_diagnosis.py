@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("own_node")
 MISSING_IMAGE = "127.0.0.1:1/x"
 # Seconds that a case may take to start, where it does not start at all. With all cases at once, a
 # kubelet takes some seconds to write what became of each pod.
-STARTUP_TIMEOUT = 20
+STARTUP_TIMEOUT = 40
 # Says that it is up, so that it can be disturbed.
 ENDLESS = "echo up; sleep 60"
 # Of the namespaces that the cases run in.

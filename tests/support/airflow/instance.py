@@ -23,7 +23,7 @@ from tests.support.airflow.sessions import Guard
 from tests.support.node.cache import cache_folder, make_once
 from tests.support.wait import wait_for
 
-_START_SECONDS = 90.0
+_START_SECONDS = 180.0
 _AIRFLOW = (sys.executable, "-m", "airflow")
 # What the health report calls the programs other than the API server.
 _HEALTH_NAMES = ("scheduler", "dag_processor", "triggerer")
@@ -247,7 +247,7 @@ class AirflowInstance:
                 "dag_bundle_storage_path": self.home / "bundles",
                 # A new or changed file is read at the next refresh all the same.
                 "min_file_process_interval": 300,
-                "refresh_interval": 2,
+                "refresh_interval": 10,
             },
             "database": {**self._database_settings()},
             "flowjob": {"airflow_name": f"test-{secrets.token_hex(8)}"},
