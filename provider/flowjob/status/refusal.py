@@ -12,10 +12,18 @@ from flowjob.text import one_line
 
 # How the strict decoder of the API server names fields that it does not know.
 _STRICT_FIELD = re.compile(r'(?:unknown|duplicate) field "([^"]+)"')
+# How the API server names a right that is missing.
+_MISSING_RIGHT = r'cannot \w+ resource "'
+# A quota that is full, or that was made just now and not counted yet.
+_FULL_QUOTA = r"exceeded quota: |status unknown for quota: "
 # By the words of the API server, what is well known to help.
 _REMEDIES = (
-    (r'cannot \w+ resource "', "grant it to the user of the Airflow connection by an RBAC Role"),
+    (_MISSING_RIGHT, "grant it to the user of the Airflow connection by an RBAC Role"),
     (r'namespaces "[^"]*" not found', "create the namespace, or name another one"),
+    (
+        r"exceeded quota: .*count/jobs\.batch",
+        "Jobs that have ended count, too, for as long as they are kept: on_finish deletes them",
+    ),
 )
 
 
@@ -44,6 +52,23 @@ def refused_fields(status: KubernetesObject) -> list[str]:
     causes = (status.get("details") or {}).get("causes") or []
     named = [cause["field"] for cause in causes if cause.get("field")]
     return list(dict.fromkeys(named or _STRICT_FIELD.findall(status.get("message") or "")))
+
+
+def is_missing_right(status: KubernetesObject) -> bool:
+    """Tell whether a request was forbidden for want of a right, which may be granted.
+
+    :param status: the response's body, a ``Status`` of meta/v1 where the API server sent it; a
+        proxy before it may forbid, too, with words of its own.
+    """
+    return not status.get("reason") or bool(re.search(_MISSING_RIGHT, status.get("message") or ""))
+
+
+def is_full_quota(status: KubernetesObject) -> bool:
+    """Tell whether an object was refused for want of room in a quota, which may come.
+
+    :param status: the response's body, a ``Status`` of meta/v1.
+    """
+    return status.get("code") == 403 and bool(re.search(_FULL_QUOTA, status.get("message") or ""))
 
 
 def _explain_cause(cause: KubernetesObject) -> str:

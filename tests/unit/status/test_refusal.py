@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowjob.status.refusal import explain, refused_fields
+from flowjob.status.refusal import explain, is_full_quota, is_missing_right, refused_fields
 
 
 def test_a_misspelt_field_is_named() -> None:
@@ -53,3 +53,30 @@ def test_a_webhook_that_tells_its_reason_in_lines_is_told_in_one() -> None:
     message = 'admission webhook "x" denied the request:\n  no team label\n'
     told = explain({"code": 403, "reason": "Forbidden", "message": message})
     assert told == 'Forbidden: admission webhook "x" denied the request: no team label'
+
+
+FULL = (
+    'jobs.batch "sales" is forbidden: exceeded quota: one-job, requested: count/jobs.batch=1, '
+    "used: count/jobs.batch=1, limited: count/jobs.batch=1"
+)
+NOT_COUNTED = 'jobs.batch "sales" is forbidden: status unknown for quota: one-job, resources: x'
+NO_RIGHT = 'jobs.batch is forbidden: User "x" cannot create resource "jobs" in API group "batch"'
+DENIED = 'admission webhook "policy" denied the request: no'
+
+
+def test_a_full_quota_is_told_with_what_makes_room() -> None:
+    told = explain({"code": 403, "reason": "Forbidden", "message": FULL})
+    assert told.startswith(f"Forbidden: {FULL} (")
+    assert "for as long as they are kept: on_finish deletes them" in told
+
+
+def test_what_may_pass_is_known_from_what_stays() -> None:
+    def shown(message: str) -> tuple[bool, bool]:
+        status = {"code": 403, "reason": "Forbidden", "message": message}
+        return is_full_quota(status), is_missing_right(status)
+
+    assert shown(FULL) == (True, False)
+    assert shown(NOT_COUNTED) == (True, False)
+    assert shown(NO_RIGHT) == (False, True)
+    assert shown(DENIED) == (False, False)
+    assert is_missing_right({"code": 403, "message": "<html>Forbidden</html>"})
