@@ -14,6 +14,12 @@ REQUEST_TIMEOUT = 30
 PATIENCE = 600
 # The same for `flowjob check --server`, as somebody sits before it: two tries that time out.
 DRY_RUN_PATIENCE = 60
+# That the Airflow connection may take to be loaded, or an exec plugin to give a token: then it is
+# said, and waited for on and on within PATIENCE. Far above the seconds of a cloud's command line.
+LOADING_TIMEOUT = 2 * REQUEST_TIMEOUT
+# For which a right may be refused that was granted before, or will be: an API server that has just
+# started may not have read its roles yet, nor may what tells it its users have started.
+DOUBT = 30
 
 # --- a watch ------------------------------------------------------------------------------------
 
@@ -23,9 +29,6 @@ WATCH_TIMEOUT = 300
 # Without a byte after which the connection counts as dead. The server sends a bookmark each minute,
 # which may be late by half of one. Below WATCH_TIMEOUT, or it would never count.
 WATCH_SILENCE = 90
-# For which a right may be refused that was granted before: an API server that has just started may
-# not have read its roles yet.
-DOUBT = 30
 # Between two looks at a Job that may not be watched, at the most. The first come sooner: the delays
 # between them begin below a second and double.
 LONGEST_LOOK = 30.0

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# Its own: an event loop's are for addresses and files, which requests to a cluster wait for.
+_threads = ThreadPoolExecutor(4, thread_name_prefix="flowjob-airflow")
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -20,4 +24,5 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     """
     from asgiref.sync import sync_to_async
 
-    return await sync_to_async(function, thread_sensitive=False)(*args, **kwargs)
+    call = sync_to_async(function, thread_sensitive=False, executor=_threads)
+    return await call(*args, **kwargs)

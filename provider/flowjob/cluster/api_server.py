@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator
 
 from flowjob.cluster.errors import ApiError, refusal
 from flowjob.cluster.paths import job_path, jobs_path
-from flowjob.cluster.retries import delays, pause
+from flowjob.cluster.patience import REFUSALS, Patience
+from flowjob.cluster.retries import pause
 from flowjob.cluster.transport import Transport
 from flowjob.exceptions import ClusterError, JobRefusedError
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, flow_run_id_of, label, task_instance_of
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.job import is_being_deleted
+from flowjob.status.refusal import is_full_quota
+from flowjob.timeouts import PATIENCE
 
 # Objects in one answer to a list: parsing more of them would hold up a triggerer's event loop.
 _PAGE = "200"
@@ -25,37 +28,55 @@ class Cluster(Transport):
     """
 
     async def create_job(
-        self, manifest: KubernetesObject, *, stop: asyncio.Event | None = None
+        self,
+        manifest: KubernetesObject,
+        *,
+        limit: float | None = None,
+        stop: asyncio.Event | None = None,
     ) -> KubernetesObject:
         """Create the Job, or find the one that the same request created before.
 
         The Job's name is the lock: a reply that was lost ends in 409 and the same Job.
 
         :param manifest: the Job with its name and namespace.
+        :param limit: seconds that a full quota on the number of Jobs is waited for; None (default):
+            any number.
         :param stop: see ``Transport.request``.
         :returns: the Job, or one of its name that is being deleted.
         :raises JobRefusedError: the API server refuses it, or the name belongs to another Job.
-        :raises ClusterError: the API server gave no usable answer.
+        :raises ClusterError: the API server gave no usable answer, or the quota stays full.
         """
         metadata = manifest["metadata"]
-        path = jobs_path(metadata["namespace"])
-        for delay in delays():
+        path, query = jobs_path(metadata["namespace"]), {"fieldValidation": "Strict"}
+        which = "Job {name!r} in namespace {namespace!r}".format_map(metadata)
+        room = Patience(f"no room for the {which}", limit, passes=_is_full_quota)
+        clash = Patience(
+            f"neither a free name nor a Job for the {which}", PATIENCE, passes=_is_conflict
+        )
+        while True:
             try:
-                query = {"fieldValidation": "Strict"}
-                return await self.request("POST", path, query, manifest, stop=stop)
+                patience = self.patience(REFUSALS)
+                return await self.request(
+                    "POST", path, query, manifest, patience=patience, stop=stop
+                )
             except ApiError as error:
-                if error.code != 409:
+                if _is_full_quota(error):
+                    delay = room.take(error)
+                elif not _is_conflict(error):
                     raise refusal(metadata, error) from None
-            job = await self.find_job(metadata["namespace"], metadata["name"], stop=stop)
-            if job is not None:
-                _check_owner(job, flow_run_id_of(manifest))
-                return job
-            # It went just now, so its name is free.
+                else:
+                    job = await self.find_job(metadata["namespace"], metadata["name"], stop=stop)
+                    if job is not None:
+                        _check_owner(job, flow_run_id_of(manifest))
+                        return job
+                    # It went just now, or others' requests were in the way of this one.
+                    delay = clash.take(error)
             await pause(delay, stop)
-        raise AssertionError("delays never end")
 
     async def check_job(self, manifest: KubernetesObject) -> None:
         """Ask the API server whether it would create the Job; it does not.
+
+        Somebody waits for the answer: no refusal is doubted.
 
         :param manifest: the Job with its name and namespace.
         :raises JobRefusedError: it would refuse it.
@@ -64,7 +85,8 @@ class Cluster(Transport):
         metadata = manifest["metadata"]
         query = {"fieldValidation": "Strict", "dryRun": "All"}
         try:
-            await self.request("POST", jobs_path(metadata["namespace"]), query, manifest)
+            path, patience = jobs_path(metadata["namespace"]), self.patience(doubted=())
+            await self.request("POST", path, query, manifest, patience=patience)
         except ApiError as error:
             raise refusal(metadata, error) from None
 
@@ -73,30 +95,45 @@ class Cluster(Transport):
     ) -> KubernetesObject | None:
         """Read a Job, None where there is none of that name; see ``Transport.request``."""
         try:
-            return await self.request("GET", job_path(namespace, name), stop=stop)
+            path, patience = job_path(namespace, name), self.patience(REFUSALS)
+            return await self.request("GET", path, patience=patience, stop=stop)
         except ApiError as error:
             if error.code == 404:
                 return None
             raise ClusterError(f"cannot read the Job {name!r}: {error}") from None
 
     async def list_jobs(
-        self, namespace: str | None, label_selector: str, *, stop: asyncio.Event | None = None
+        self,
+        namespace: str | None,
+        label_selector: str,
+        *,
+        patience: Patience | None = None,
+        stop: asyncio.Event | None = None,
     ) -> list[KubernetesObject]:
         """List the Jobs with these labels, in one namespace or, with None, in all.
 
+        :param patience: see ``Transport.request``.
         :param stop: see ``Transport.request``.
+        :raises ClusterError: they cannot be listed.
         """
-        pages = self.pages(jobs_path(namespace), label_selector, stop=stop)
-        try:
-            return [job async for page in pages for job in page["items"]]
-        except ApiError as error:
-            raise ClusterError(f"cannot list the Jobs: {error}") from None
+        patience = patience or self.patience()
+        # The server forgets what a list began with within minutes, such as those it is away.
+        whole = Patience("no whole list of the Jobs", PATIENCE, passes=_is_expired)
+        while True:
+            pages = self.pages(jobs_path(namespace), label_selector, patience=patience, stop=stop)
+            try:
+                return [job async for page in pages for job in page["items"]]
+            except ApiError as error:
+                if not _is_expired(error):
+                    raise ClusterError(f"cannot list the Jobs: {error}") from None
+                await pause(whole.take(error), stop)
 
     async def delete_job(
         self,
         job: KubernetesObject,
         *,
         if_unchanged: bool = False,
+        patience: Patience | None = None,
         stop: asyncio.Event | None = None,
     ) -> bool:
         """Delete the Job and, in the foreground, its pods, which have their own grace period.
@@ -104,6 +141,8 @@ class Cluster(Transport):
         :param job: the Job as it was seen; another one of its name is left alone.
         :param if_unchanged: leave it alone, too, where anything of it, such as its status, is no
             longer as it was seen.
+        :param patience: see ``Transport.request``. A missing right is not doubted by default, as
+            a worker that kills has seconds.
         :param stop: see ``Transport.request``.
         :returns: whether it was deleted: False where it is gone or is another one by now.
         :raises ClusterError: it cannot be deleted.
@@ -116,7 +155,7 @@ class Cluster(Transport):
         body = {"propagationPolicy": "Foreground", "preconditions": preconditions}
         path = job_path(metadata["namespace"], metadata["name"])
         try:
-            await self.request("DELETE", path, body=body, stop=stop)
+            await self.request("DELETE", path, body=body, patience=patience, stop=stop)
         except ApiError as error:
             if error.code in (404, 409):
                 return False
@@ -129,10 +168,12 @@ class Cluster(Transport):
         label_selector: str = "",
         *,
         field_selector: str = "",
+        patience: Patience | None = None,
         stop: asyncio.Event | None = None,
     ) -> AsyncIterator[KubernetesObject]:
         """Yield the pages of a list of objects.
 
+        :param patience: see ``Transport.request``.
         :param stop: see ``Transport.request``.
         :raises ApiError: the right to list is missing, or the namespace is.
         """
@@ -140,11 +181,23 @@ class Cluster(Transport):
         query |= {"labelSelector": label_selector} if label_selector else {}
         query |= {"fieldSelector": field_selector} if field_selector else {}
         while True:
-            page = await self.request("GET", path, query, stop=stop)
+            page = await self.request("GET", path, query, patience=patience, stop=stop)
             yield page
             if not page["metadata"].get("continue"):
                 return
             query["continue"] = page["metadata"]["continue"]
+
+
+def _is_full_quota(error: Exception) -> bool:
+    return isinstance(error, ApiError) and is_full_quota(error.status)
+
+
+def _is_expired(error: Exception) -> bool:
+    return isinstance(error, ApiError) and error.code == 410
+
+
+def _is_conflict(error: Exception) -> bool:
+    return isinstance(error, ApiError) and error.code == 409
 
 
 def _check_owner(job: KubernetesObject, flow_run_id: str) -> None:

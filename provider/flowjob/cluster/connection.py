@@ -6,13 +6,14 @@ in-cluster, file, inline and exec credentials mean here what they mean there.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import importlib
 import ssl
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
@@ -25,23 +26,65 @@ class ClusterConnection:
 
     :param configuration: address and credentials, as the provider's hook loaded them.
     :param namespace: the namespace that the Airflow connection names, if any.
+    :param proxy: URL of the proxy that it is reached through, if any.
     """
 
     configuration: Configuration
     namespace: str | None
+    proxy: str | None
 
 
 def load_connection(kubernetes_conn_id: str) -> ClusterConnection:
-    """Load an Airflow connection of type ``kubernetes`` through the provider's hook.
+    """Find an Airflow connection of type ``kubernetes``, and load it; not for an event loop.
 
-    It reads files, may run an exec plugin, and takes seconds where the hook was not imported yet:
-    not for an event loop.
+    :param kubernetes_conn_id: id of the connection.
+    :raises Exception: whatever the provider's hook raises, such as AirflowNotFoundException.
+    """
+    return load(find_connection(kubernetes_conn_id))
+
+
+def find_connection(kubernetes_conn_id: str) -> KubernetesHook:
+    """Ask Airflow for a connection, and return a hook that has no more to ask.
+
+    It takes seconds where the hook was not imported yet: not for an event loop.
 
     :param kubernetes_conn_id: id of the connection.
     :raises Exception: whatever the hook raises, such as AirflowNotFoundException.
     """
-    hook = kubernetes_hook()(conn_id=kubernetes_conn_id)
-    return ClusterConnection(hook.get_conn().configuration, hook.get_namespace())
+    hook_type = kubernetes_hook()
+    # Only now, as it comes with the hook, whose import is gentle.
+    from kubernetes.client import Configuration
+
+    # One of its own: by default the hook goes through one of the whole process, where another
+    # thread's cluster and credentials may stand by then.
+    hook = hook_type(conn_id=kubernetes_conn_id, client_configuration=Configuration())
+    hook.get_namespace()
+    return hook
+
+
+def load(hook: KubernetesHook) -> ClusterConnection:
+    """Load address and credentials: it reads files, and may run an exec plugin, which may hang.
+
+    :raises Exception: whatever the hook raises.
+    """
+    from kubernetes.config import load_incluster_config
+
+    configuration: Configuration = hook.client_configuration
+    hook.get_conn()
+    if hook.is_in_cluster:
+        # Here alone the hook fills the default of the whole process instead.
+        load_incluster_config(client_configuration=configuration)
+    return ClusterConnection(configuration, hook.get_namespace(), _proxy_of(configuration))
+
+
+def _proxy_of(configuration: Configuration) -> str | None:
+    """Return the proxy that the provider's own client would take, or that the environment names."""
+    from requests.utils import should_bypass_proxies
+
+    host = configuration.host
+    proxy: str | None = configuration.proxy or getproxies().get(urlsplit(host).scheme)
+    # Without an argument it reads NO_PROXY, as the configuration did.
+    return None if proxy and should_bypass_proxies(host, no_proxy=None) else proxy
 
 
 def kubernetes_hook() -> type[KubernetesHook]:
@@ -76,11 +119,11 @@ def tls_context(configuration: Configuration) -> ssl.SSLContext:
     return context
 
 
-async def credentials_of(configuration: Configuration) -> dict[str, str]:
-    """Return the headers by which the API server knows who asks."""
-    if configuration.refresh_api_key_hook:
-        # It may read a file or run an exec plugin.
-        settings = await asyncio.to_thread(configuration.auth_settings)
-    else:
-        settings = configuration.auth_settings()
+def credentials_of(configuration: Configuration) -> dict[str, str]:
+    """Return the headers by which the API server knows who asks.
+
+    Where the configuration has a ``refresh_api_key_hook`` it may read a file, or run an exec
+    plugin, which may hang.
+    """
+    settings = configuration.auth_settings()
     return {setting["key"]: setting["value"] for setting in settings.values()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from typing import TYPE_CHECKING
 
 from flowjob.exceptions import ClusterError, FlowJobError, JobRefusedError
@@ -13,8 +14,8 @@ from flowjob.status.refusal import explain, refused_fields
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
-# Statuses after which the same request may succeed: overload, and servers that start or end.
-_TRANSIENT = {429, 500, 502, 503, 504}
+# Statuses below 500 after which the same request may succeed: it took too long, or came too often.
+_TRANSIENT = {408, 429}
 # Statuses with which the API server refuses a Job that it will refuse again.
 _REFUSED = {400, 403, 404, 405, 413, 415, 422}
 
@@ -36,9 +37,17 @@ class ApiError(Exception):
         self.retry_after = retry_after
 
 
+class UnreadableAnswerError(Exception):
+    """What came is not the API server's: half an answer, or the page of a proxy."""
+
+
+class CredentialsError(Exception):
+    """The Airflow connection could not be loaded again, or its credentials not be renewed."""
+
+
 async def api_error(response: ClientResponse) -> ApiError:
     """Read the error that an answer tells of."""
-    text = await response.text()
+    text = await response.text(errors="replace")
     try:
         status = json.loads(text)
     except ValueError:
@@ -54,10 +63,13 @@ def is_transient(error: Exception) -> bool:
     import aiohttp
 
     if isinstance(error, ApiError):
-        return error.code in _TRANSIENT
-    if isinstance(error, aiohttp.ClientSSLError):
+        return error.code >= 500 or error.code in _TRANSIENT
+    # The settings are wrong, and stay so.
+    wrong = aiohttp.InvalidURL | aiohttp.ClientConnectorCertificateError
+    if isinstance(error, wrong | ssl.SSLCertVerificationError):
         return False
-    return isinstance(error, aiohttp.ClientError | asyncio.TimeoutError | OSError)
+    ours = UnreadableAnswerError | CredentialsError
+    return isinstance(error, ours | aiohttp.ClientError | asyncio.TimeoutError | OSError)
 
 
 def describe(error: BaseException) -> str:

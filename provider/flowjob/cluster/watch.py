@@ -7,16 +7,18 @@ remember thousands of them.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
+from flowjob.cluster.answers import lines_of, read_object
 from flowjob.cluster.api_server import Cluster
-from flowjob.cluster.errors import ApiError, describe, is_transient
+from flowjob.cluster.errors import ApiError, UnreadableAnswerError
+from flowjob.cluster.patience import REFUSALS, Patience
 from flowjob.cluster.retries import delays
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.timeouts import DOUBT, WATCH_SILENCE, WATCH_TIMEOUT
+from flowjob.timeouts import WATCH_SILENCE, WATCH_TIMEOUT
 
 log = logging.getLogger(__name__)
 
@@ -38,63 +40,57 @@ class Changed:
 
 async def list_and_watch(
     cluster: Cluster, path: str, label_selector: str
-) -> AsyncIterator[Listed | Changed]:
+) -> AsyncGenerator[Listed | Changed]:
     """Yield the state of a collection and then each change of it, without end.
 
-    A broken connection is taken up where it stopped, an expired resourceVersion listed anew.
+    A broken connection is taken up where it stopped, an expired resourceVersion listed anew. A
+    right that is missing is doubted once it was there: before that, who waits has other ways. An
+    object that is not what all are is left out, with a warning.
 
     :param path: REST path of the collection.
     :param label_selector: Kubernetes label selector of the objects.
     :raises ApiError: the right to list or watch is missing, or the namespace is.
+    :raises ClusterError: the API server could not be reached for ten minutes.
     """
     version = ""
     retries = delays()
-    doubt = _Doubt()
+    patience = cluster.patience(asked=f"the watch of {path}")
     while True:
+        delay = next(retries)
         try:
             if not version:
-                items: list[KubernetesObject] = []
-                async for page in cluster.pages(path, label_selector):
-                    items += [_trimmed(item) for item in page["items"]]
-                    version = page["metadata"]["resourceVersion"]
-                doubt.settle()
+                items, version = await _list(cluster, path, label_selector, patience)
+                patience.doubted = REFUSALS
                 yield Listed(items)
             async for event in _watch_once(cluster, path, label_selector, version):
-                version = event["object"]["metadata"]["resourceVersion"]
                 retries = delays()
-                doubt.settle()
-                if event["type"] != "BOOKMARK":
-                    yield Changed(_trimmed(event["object"]), gone=event["type"] == "DELETED")
+                patience.settle()
+                version = _version_of(event) or version
+                if event["type"] != "BOOKMARK" and (item := _kept(event.get("object"))):
+                    yield Changed(item, gone=event["type"] == "DELETED")
+            patience.settle()
         except Exception as error:
             if isinstance(error, ApiError) and error.code == 410:
                 version = ""
-            elif not is_transient(error) and not doubt.remains(error):
-                raise
             else:
-                log.info("The watch of %s broke off (%s), trying again", path, describe(error))
+                delay = max(delay, patience.take(error))
+            if isinstance(error, UnreadableAnswerError):
+                # What it told, if anything, is told by a list.
+                version = ""
         # Also after a clean end: a proxy that ends each watch at once must not be hammered.
-        await asyncio.sleep(next(retries))
+        await asyncio.sleep(delay)
 
 
-class _Doubt:
-    """Whether a refusal may pass: the right was there, and is missing only since a moment."""
-
-    def __init__(self) -> None:
-        self._was_granted = False
-        self._refused_since: float | None = None
-
-    def settle(self) -> None:
-        """Take it that the right is there."""
-        self._was_granted, self._refused_since = True, None
-
-    def remains(self, error: Exception) -> bool:
-        """Take it that the server refused, and tell whether to ask again."""
-        if not (self._was_granted and isinstance(error, ApiError) and error.code == 403):
-            return False
-        now = asyncio.get_running_loop().time()
-        if self._refused_since is None:
-            self._refused_since = now
-        return now - self._refused_since < DOUBT
+async def _list(
+    cluster: Cluster, path: str, label_selector: str, patience: Patience
+) -> tuple[list[KubernetesObject], str]:
+    """Return all the objects, and the resourceVersion to watch them from."""
+    items: list[KubernetesObject] = []
+    version = ""
+    async for page in cluster.pages(path, label_selector, patience=patience):
+        items += filter(None, map(_kept, page["items"]))
+        version = page["metadata"]["resourceVersion"]
+    return items, version
 
 
 async def _watch_once(
@@ -108,12 +104,31 @@ async def _watch_once(
         "timeoutSeconds": str(WATCH_TIMEOUT),
     }
     async with cluster.open("GET", path, query, silence=WATCH_SILENCE) as response:
-        async for line in response.content:
-            event = json.loads(line)
+        async for line in lines_of(response):
+            event = read_object(line, "type")
             if event["type"] == "ERROR":
                 # An expired resourceVersion comes as HTTP 200 with a 410 inside.
-                raise ApiError(event["object"].get("code", 500), event["object"])
+                status = event.get("object") or {}
+                raise ApiError(status.get("code", 500), status)
             yield event
+
+
+def _version_of(event: KubernetesObject) -> str | None:
+    try:
+        version: str | None = event["object"]["metadata"].get("resourceVersion")
+    except (AttributeError, KeyError, TypeError):
+        return None
+    return version
+
+
+def _kept(item: Any) -> KubernetesObject | None:
+    """Trim an object, None where it lacks what all have: its neighbours must not suffer."""
+    try:
+        return _trimmed(item)
+    except (AttributeError, KeyError, TypeError) as error:
+        name = (item.get("metadata") or {}).get("name") if isinstance(item, dict) else None
+        log.warning("An object of the cluster's, %r, is left out: it has no %s", name, error)
+        return None
 
 
 _JOB_SPEC = ("backoffLimit", "completions", "managedBy", "parallelism", "ttlSecondsAfterFinished")

@@ -1,0 +1,43 @@
+"""Read what an API server answers: an object, or line by line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from flowjob.cluster.errors import UnreadableAnswerError
+from flowjob.kubernetes_object import KubernetesObject
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
+
+def read_object(content: bytes, key: str = "kind") -> KubernetesObject:
+    """Read a JSON object.
+
+    :param key: what each of its kind has.
+    :raises UnreadableAnswerError: it is none, or only half of one.
+    """
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        # Not its words: whoever sent it, they may be anything.
+        raise UnreadableAnswerError(f"{len(content)} bytes that are no JSON") from None
+    if not isinstance(answer, dict) or key not in answer:
+        raise UnreadableAnswerError(f"{len(content)} bytes of JSON that are not Kubernetes'")
+    return answer
+
+
+async def lines_of(response: ClientResponse) -> AsyncIterator[bytes]:
+    """Yield the lines of an answer, however long, each with its end; the last may have none."""
+    begun: list[bytes] = []
+    async for chunk in response.content.iter_any():
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            yield b"".join([*begun, end, b"\n"])
+            begun.clear()
+        if rest:
+            begun.append(rest)
+    if begun:
+        yield b"".join(begun)
