@@ -31,9 +31,13 @@ async def _dry_run(specs: Mapping[str, JobSpec], conn_id: str) -> dict[str, Flow
     errors: dict[str, FlowJobError] = {}
     async with AsyncExitStack() as stack:
         try:
-            cluster = await stack.enter_async_context(Cluster(conn_id))
+            async with asyncio.timeout(DRY_RUN_PATIENCE):
+                cluster = await stack.enter_async_context(Cluster(conn_id))
         except ClusterError as error:
             return dict.fromkeys(specs, error)
+        except TimeoutError:
+            told = f"the Airflow connection {conn_id!r} was not loaded in {DRY_RUN_PATIENCE} s"
+            return dict.fromkeys(specs, ClusterError(told))
         for key, spec in specs.items():
             try:
                 async with asyncio.timeout(DRY_RUN_PATIENCE):

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from flowjob.cluster.api_server import Cluster
+from flowjob.cluster.patience import REFUSALS
 from flowjob.exceptions import (
     ClusterError,
     FlowJobError,
@@ -52,7 +53,8 @@ class Execution:
 
         :param flow_run: whose Job it is.
         :param manifest: the Job to create.
-        :param limit: seconds that an earlier Job may take to go; None (default): any number.
+        :param limit: seconds that an earlier Job may take to go, and a full quota on Jobs to have
+            room; None (default): any number.
         :raises FlowRunCancelledError: it was killed before there was a Job.
         :raises JobRefusedError: the API server refuses the Job.
         :raises ClusterError: the API server gave no usable answer, or an earlier Job does not go.
@@ -162,7 +164,7 @@ class Execution:
         while True:
             self.raise_if_killed()
             self._sent = manifest
-            job = await self._cluster.create_job(manifest, stop=self._killed)
+            job = await self._cluster.create_job(manifest, limit=limit, stop=self._killed)
             if not is_being_deleted(job):
                 log.info("Created the Job %(name)s in namespace %(namespace)s", job["metadata"])
                 return job
@@ -177,7 +179,10 @@ class Execution:
         """
         selector = f"{IDENTIFIER_LABEL}={flow_run.task_instance.identifier}"
         try:
-            jobs = await self._cluster.list_jobs(namespace, selector, stop=self._killed)
+            patience = self._cluster.patience(REFUSALS) if flow_run.try_number > 1 else None
+            jobs = await self._cluster.list_jobs(
+                namespace, selector, patience=patience, stop=self._killed
+            )
         except RequestStoppedError:
             raise
         except ClusterError as error:

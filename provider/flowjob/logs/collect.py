@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import aclosing
@@ -59,57 +60,80 @@ async def collect_logs(
                 continue
             for stream in selection.streams(pod):
                 key = f"{pod['metadata']['uid']}/{stream.container}"
-                taken[key] = await _collect_log(
-                    cluster, pod, stream, emit, positions.get(key, ""), is_over=is_over
-                )
-    except ApiError as error:
-        raise ClusterError(f"the flow's log cannot be read: {error}") from None
+                collector = _LogCollector(stream, emit, positions.get(key, ""))
+                await collector.read(cluster, pod)
+                if is_over:
+                    collector.finish()
+                taken[key] = collector.taken
+    except ClusterError:
+        raise
+    except Exception as error:
+        raise ClusterError(f"the flow's log cannot be read: {describe(error)}") from None
     return taken
 
 
-async def _collect_log(
-    cluster: Cluster,
-    pod: KubernetesObject,
-    stream: LogStream,
-    emit: Callable[[str], None],
-    after: str,
-    *,
-    is_over: bool,
-) -> str:
-    # Lines that may still get an earlier one before them.
-    held: deque[tuple[str, str]] = deque()
-    latest = taken = after
+class _LogCollector:
+    """Takes one container's log in, in the order of its times, and each line once.
 
-    def take(until: str) -> None:
-        nonlocal taken
-        while held and held[0][0] <= until:
-            time, text = held.popleft()
-            taken = max(taken, time)
-            emit(stream.prefix + text)
+    :param stream: the container.
+    :param emit: takes each line.
+    :param after: the time of the last line that was taken before.
+    """
 
-    restarted = (container_status(pod, stream.container) or {}).get("restartCount", 0) > 0
-    for previous in (True, False) if restarted else (False,):
+    def __init__(self, stream: LogStream, emit: Callable[[str], None], after: str) -> None:
+        self.taken = after
+        self._stream = stream
+        self._emit = emit
+        self._latest = after
+        # Lines that may still get an earlier one before them.
+        self._held: deque[tuple[str, str]] = deque()
+
+    async def read(self, cluster: Cluster, pod: KubernetesObject) -> None:
+        """Read what is new, over what breaks off."""
+        patience = cluster.patience(asked=f"the log of {pod['metadata']['name']}")
+        restarted = (container_status(pod, self._stream.container) or {}).get("restartCount", 0) > 0
+        for previous in (True, False) if restarted else (False,):
+            while True:
+                try:
+                    await self._read(cluster, pod, previous=previous)
+                except Exception as error:
+                    await asyncio.sleep(patience.take(error))
+                    # They come again.
+                    self._held.clear()
+                else:
+                    break
+
+    def finish(self) -> None:
+        """Take also the lines that might have got an earlier one before them."""
+        self._take(self._latest)
+
+    async def _read(self, cluster: Cluster, pod: KubernetesObject, *, previous: bool) -> None:
+        after = self.taken
         async with aclosing(
             log_lines(
                 cluster,
                 pod,
-                stream.container,
+                self._stream.container,
                 previous=previous,
                 since=after or None,
-                tail=stream.tail,
+                tail=self._stream.tail,
+                priority=self._stream.priority,
             )
         ) as lines:
             async for line in lines:
                 time, text = split_line(line)
                 if time and time <= after:
                     continue
-                latest = max(latest, time)
-                held.append((time, text))
-                if latest:
-                    take(_earlier(latest))
-    if is_over:
-        take(latest)
-    return taken
+                self._latest = max(self._latest, time)
+                self._held.append((time, text))
+                if self._latest:
+                    self._take(_earlier(self._latest))
+
+    def _take(self, until: str) -> None:
+        while self._held and self._held[0][0] <= until:
+            time, text = self._held.popleft()
+            self.taken = max(self.taken, time)
+            self._emit(self._stream.prefix + text)
 
 
 def _earlier(time: str) -> str:

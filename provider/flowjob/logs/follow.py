@@ -8,9 +8,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from flowjob.cluster.api_server import Cluster
-from flowjob.cluster.errors import ApiError, describe, is_transient
+from flowjob.cluster.errors import ApiError, describe
 from flowjob.cluster.paths import pod_path
-from flowjob.cluster.retries import delays
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.lines import DISORDER, LINE, log_lines
 from flowjob.logs.selection import LogSelection, LogStream
@@ -82,7 +81,8 @@ class LogFollower:
         self._stream = stream
         self._emit = emit
         self._cursor = LogCursor()
-        self._retries = delays()
+        name = pod["metadata"]["name"]
+        self._patience = cluster.patience(asked=f"the log of {name}")
         self._job_ended = False
         self._news = asyncio.Event()
         self._stream_limit: asyncio.Timeout | None = None
@@ -103,7 +103,15 @@ class LogFollower:
         """Follow the log until the container has ended for good and its log is read.
 
         :raises ApiError: the right to read logs is missing.
+        :raises ClusterError: the API server is away for too long.
         """
+        try:
+            await self._run()
+        finally:
+            # Thousands of pods may have ended: none needs to know any more which lines were read.
+            self._cursor = LogCursor()
+
+    async def _run(self) -> None:
         restarts = 0
         while True:
             self._news.clear()
@@ -111,35 +119,34 @@ class LogFollower:
             state = status.get("state") or {}
             if status.get("restartCount", 0) > restarts:
                 restarts = status["restartCount"]
-                await self._read(previous=True)
+                await self._read_to_end(previous=True)
             if "terminated" in state and (self._job_ended or self._stays_ended()):
-                await self._read()
+                await self._read_to_end()
                 return
             if "running" in state:
                 await self._follow()
             if self._job_ended:
                 # The stream may have been given up, or have ended early.
-                await self._read()
+                await self._read_to_end()
                 return
             if "running" not in state:
                 await self._news.wait()
 
     async def _follow(self) -> None:
+        limit = asyncio.timeout(STATUS_LAG if self._job_ended else None)
         try:
-            try:
-                limit = STATUS_LAG if self._job_ended else None
-                async with asyncio.timeout(limit) as self._stream_limit:
-                    await self._read(follow=True)
-            finally:
-                self._stream_limit = None
-            await self._wait_for_news(STATUS_LAG)
+            async with limit as self._stream_limit:
+                await self._read(follow=True)
         except Exception as error:
-            if not is_transient(error):
-                raise
-            log.info("The log of the flow broke off (%s), reading on", describe(error))
-            await self._wait_for_news(next(self._retries))
+            if limit.expired():
+                return
+            await self._wait_for_news(self._patience.take(error))
             # The container may have been restarted meanwhile: its log is another one then.
             await self._refresh()
+        else:
+            await self._wait_for_news(STATUS_LAG)
+        finally:
+            self._stream_limit = None
 
     async def _wait_for_news(self, longest: float) -> None:
         try:
@@ -155,9 +162,19 @@ class LogFollower:
             if error.code != 404:
                 raise
 
+    async def _read_to_end(self, *, previous: bool = False) -> None:
+        """Read what there is of the log, over what breaks off; no line is told twice."""
+        while True:
+            try:
+                await self._read(previous=previous)
+            except Exception as error:
+                await asyncio.sleep(self._patience.take(error))
+            else:
+                return
+
     async def _read(self, *, follow: bool = False, previous: bool = False) -> None:
         """Emit the lines that are new, to the end of the stream."""
-        since = self._cursor.since
+        since, is_first = self._cursor.since, True
         async for line in log_lines(
             self._cluster,
             self._pod,
@@ -166,8 +183,11 @@ class LogFollower:
             previous=previous,
             since=since,
             tail=self._stream.tail,
+            priority=self._stream.priority,
         ):
-            self._retries = delays()
+            if is_first:
+                is_first = False
+                self._patience.settle()
             if (text := self._cursor.take(line)) is not None:
                 self._emit(self._stream.prefix + text)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+from flowjob.cluster.answers import lines_of
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError
 from flowjob.cluster.paths import pod_path
@@ -28,6 +29,7 @@ async def log_lines(
     previous: bool = False,
     since: str | None = None,
     tail: int | None = None,
+    priority: int = 0,
 ) -> AsyncGenerator[bytes]:
     """Yield the lines of a container's log, each as ``TIMESTAMP TEXT``.
 
@@ -38,6 +40,7 @@ async def log_lines(
     :param previous: read the log of the container before its last restart.
     :param since: from when on (RFC 3339; Kubernetes looks at whole seconds alone).
     :param tail: only so many of the last lines.
+    :param priority: of many logs that wait to be read, those with the lowest come first.
     :raises ApiError: the right to read logs is missing.
     """
     query = {"container": container, "timestamps": "true"}
@@ -50,13 +53,16 @@ async def log_lines(
     while True:
         rest, is_new = b"", not unfinished
         try:
-            async with cluster.open("GET", path, query, silence=LOG_SILENCE) as answer:
-                async for chunk in answer.content.iter_any():
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    for line in lines:
-                        is_new = is_new or line.startswith(time)
-                        if is_new:
-                            yield line
+            async with cluster.stream_log(
+                path, query, follow=follow, silence=LOG_SILENCE, priority=priority
+            ) as answer:
+                async for line in lines_of(answer):
+                    if not line.endswith(b"\n"):
+                        rest = line
+                        continue
+                    is_new = is_new or line.startswith(time)
+                    if is_new:
+                        yield line[:-1]
         except ApiError as error:
             # 400: the container does not run yet, or has no earlier run. 404: the pod is gone.
             if error.code not in (400, 404):
@@ -78,7 +84,7 @@ async def log_lines(
 
 
 def split_line(line: bytes) -> tuple[str, str]:
-    """Return the time of a line, in a form that sorts, and its text.
+    """Return the time of a line, in UTC and in a form that sorts, and its text.
 
     A line without a time is not the flow's but the kubelet's own word, such as that a log is no
     longer there.
@@ -86,7 +92,10 @@ def split_line(line: bytes) -> tuple[str, str]:
     match = LINE.match(line)
     if match is None:
         return "", line.decode(errors="replace")
-    fraction = (match[2] or b".")[1:].ljust(9, b"0")
-    return (match[1] + b"." + fraction + match[3]).decode(), line[match.end() :].decode(
-        errors="replace"
-    )
+    second, zone = match[1].decode(), match[3].decode()
+    if zone != "Z":
+        # The node's own time: an hour of it comes twice at the end of summer time.
+        moment = datetime.fromisoformat(second + zone).astimezone(UTC)
+        second = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    fraction = (match[2] or b".")[1:].ljust(9, b"0").decode()
+    return f"{second}.{fraction}Z", line[match.end() :].decode(errors="replace")

@@ -28,11 +28,13 @@ class LogStream:
     :param container: the container's name.
     :param prefix: what each of its lines begins with.
     :param tail: how many of its last lines are wanted; None: all.
+    :param priority: of many that wait to be read, those with the lowest come first.
     """
 
     container: str
     prefix: str
     tail: int | None = None
+    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,11 @@ class LogSelection:
     def streams(self, pod: KubernetesObject) -> list[LogStream]:
         """Return the logs of a pod that are wanted: those asked for, and of what failed its end."""
         wanted = self._asked_for(pod)
-        streams = [LogStream(name, self._prefix(pod, name)) for name in wanted]
+        flow = flow_container_name(pod)
+        streams = [
+            LogStream(name, self._prefix(pod, name), priority=0 if name == flow else 1)
+            for name in wanted
+        ]
         return streams + [
             LogStream(name, self._prefix(pod, name, named=True), LAST_LINES)
             for name in _failed(pod)

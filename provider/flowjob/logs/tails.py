@@ -71,7 +71,10 @@ class PodTails:
 
     async def _read(self, pod: KubernetesObject, stream: LogStream, tail: deque[str]) -> None:
         async with aclosing(
-            log_lines(self._cluster, pod, stream.container, follow=True, tail=LAST_LINES)
+            # Before all others: the pod is about to go.
+            log_lines(
+                self._cluster, pod, stream.container, follow=True, tail=LAST_LINES, priority=-1
+            )
         ) as lines:
             async for line in lines:
                 tail.append(stream.prefix + split_line(line)[1])

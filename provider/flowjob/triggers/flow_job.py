@@ -162,6 +162,7 @@ class FlowJobTrigger(BaseTrigger):
 
     async def _kill_if_ended(self) -> None:
         """Ask Airflow, and delete the Job for as long as the API server may be away."""
+        from flowjob.cluster.patience import REFUSALS
         from flowjob.wait.shared_watch import shared_watch
         from flowjob.worker.task_questions import task_questions
 
@@ -180,7 +181,7 @@ class FlowJobTrigger(BaseTrigger):
         self.log.info("The task was ended in Airflow: deleting its Job %s", self.job_name)
         try:
             async with shared_watch(self.kubernetes_conn_id, self.namespace) as (cluster, _):
-                await cluster.delete_job(self._job)
+                await cluster.delete_job(self._job, patience=cluster.patience(REFUSALS))
         except Exception as error:
             self.log.error("The Job %s goes on: %s", self.job_name, error)
         else:
