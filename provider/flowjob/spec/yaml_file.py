@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from flowjob.exceptions import JobSpecError
+from flowjob.exceptions import JobSpecError, JobSpecMissingError
 from flowjob.spec.json_values import json_copy, printable
 from flowjob.spec.yaml_nodes import FASTEST, MERGE, STRING, AnyLoader, Types, error_at
 
@@ -64,16 +64,17 @@ class YamlFile:
         self.content: Any = json_copy(content, self.where)
 
     @classmethod
-    def read(cls, path: Path) -> YamlFile:
+    def read(cls, path: str | Path) -> YamlFile:
         """Read a file.
 
         :raises JobSpecError: it cannot be read, or as the constructor does.
         """
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise JobSpecError(f"cannot read the job spec {path}: {reason}") from None
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise file_error(path, error) from None
+        except UnicodeError:
+            raise JobSpecError(f"cannot read the job spec {path}: it is not UTF-8") from None
         return cls(text, str(path))
 
     def where(self, field: str) -> str:
@@ -86,6 +87,16 @@ class YamlFile:
                 break
             line, node = found
         return f"{self._source}:{line + 1}"
+
+
+def file_error(path: str | Path, error: OSError) -> JobSpecError:
+    """Say why a file cannot be read."""
+    kind = (
+        JobSpecMissingError
+        if isinstance(error, FileNotFoundError | NotADirectoryError)
+        else JobSpecError
+    )
+    return kind(f"cannot read the job spec {path}: {error.strerror}")
 
 
 def to_yaml(manifest: dict[str, Any]) -> str:
