@@ -21,6 +21,10 @@ class JobSpecError(FlowJobError):
     heals_by_retry = False
 
 
+class JobSpecMissingError(JobSpecError):
+    """There is no file of this name."""
+
+
 class FlowError(FlowJobError):
     """The operator's ``flow``, ``parameters`` or ``env`` cannot be run."""
 

@@ -30,7 +30,7 @@ _STRING_MAPPINGS = (
 )
 # What the first container's fields, or ours, are made of.
 _STRINGS = ("metadata.name", "metadata.generateName", "metadata.namespace")
-_CONTAINER_STRINGS = ("image", "terminationMessagePath")
+_CONTAINER_STRINGS = ("name", "image", "terminationMessagePath")
 _INTEGERS = ("spec.completions", "spec.ttlSecondsAfterFinished")
 
 

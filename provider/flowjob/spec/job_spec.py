@@ -7,6 +7,8 @@ client's models drop the fields that they do not know.
 from __future__ import annotations
 
 import copy
+import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +19,17 @@ from flowjob.flow_run import LONGEST_JOB_NAME, FlowRun
 from flowjob.kubernetes_object import all_containers, flow_container
 from flowjob.spec.checks import check_job
 from flowjob.spec.json_values import json_copy
-from flowjob.spec.yaml_file import YamlFile
+from flowjob.spec.yaml_file import YamlFile, file_error
 from flowjob.status.job import has_many_pods
 
 Manifest = dict[str, Any]
+_Version = tuple[int, int, int, int]
 
 # What the kubelet keeps of a container's termination message and of all of a pod's, in bytes.
 _LONGEST_MESSAGE = 4096
 _LONGEST_MESSAGES_OF_POD = 12288
+# Nanoseconds; two changes of a file within one tick of the file system's clock look like one.
+_TICK = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,28 @@ class JobSpec:
         self._where = where
 
     @classmethod
-    def from_file(cls, path: Path) -> JobSpec:
-        """Load a YAML file with exactly one Job.
+    def from_file(cls, path: str | Path) -> JobSpec:
+        """Load a YAML file with exactly one Job, once for all who ask until the file changes.
 
+        :raises JobSpecMissingError: there is no such file.
         :raises JobSpecError: it cannot be read, is no YAML, or is no Job; the message names the
             file and, where there is one, line and field.
         """
-        return cls._from_yaml(YamlFile.read(path))
+        path = str(path)
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise file_error(path, error) from None
+        # Symbolic links are moved at once to another file, which may be as old and as large.
+        version = status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev
+        known = _LOADED.get(path)
+        if known is not None and version == known[0]:
+            return known[1]
+        is_settled = time.time_ns() - status.st_mtime_ns > _TICK
+        spec = cls._from_yaml(YamlFile.read(path))
+        if is_settled:
+            _LOADED[path] = version, spec
+        return spec
 
     @classmethod
     def from_text(cls, text: str, source: str) -> JobSpec:
@@ -193,6 +213,11 @@ class JobSpec:
         if spec.get("completionMode") != "Indexed":
             return LONGEST_JOB_NAME
         return LONGEST_JOB_NAME - len(f"-{max((spec.get('completions') or 1) - 1, 0)}")
+
+
+# What was loaded last from each path, and from which version of the file. A lock would gain
+# nothing: threads that load a file at once load the same.
+_LOADED: dict[str, tuple[_Version, JobSpec]] = {}
 
 
 def _in_dict(field: str) -> str:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from flowjob.exceptions import JobSpecError
 from flowjob.spec.job_spec import FlowContainer, JobSpec
 from flowjob.spec.yaml_file import YamlFile, to_yaml
+from flowjob.spec.yaml_nodes import FASTEST, AnyLoader, PythonLoader
 from tests.support.differences import unexpected_differences
 from tests.support.odd_specs import SPECS, count_outcomes, mutated_dicts, mutated_texts, odd_scalars
 from tests.unit.test_flow_run import FLOW_RUN
@@ -144,6 +145,26 @@ def test_any_text_is_refused_or_is_a_job(tmp_path: Path) -> None:
     # Texts of YAML's own characters nest and name in ways that random ones never do.
     texts = st.text(max_size=200) | st.text("ab:-?[]{}&*!|>'\"%#<,\n\t ~=1.", max_size=200)
     count_outcomes(texts | odd_scalars(), 500, outcome_of_text)
+
+
+def test_a_text_means_the_same_where_pyyaml_has_no_libyaml() -> None:
+    def content(text: str, loader: AnyLoader) -> str:
+        try:
+            return json.dumps(YamlFile(text, "x", loader).content)
+        except JobSpecError:
+            return REFUSED
+
+    def outcome(text: str) -> str:
+        fastest, python = content(text, FASTEST), content(text, PythonLoader)
+        if fastest != python:
+            # PyYAML's own parser takes fewer tabs; nothing means one thing to it and another here.
+            assert REFUSED in (fastest, python)
+            return "refused by one"
+        return REFUSED if fastest == REFUSED else ACCEPTED
+
+    texts = mutated_texts() | odd_scalars() | st.text("ab:-?[]{}&*!|>'\"%#<,\n\t ~=1.\ufeff\r\x85")
+    outcomes = count_outcomes(texts, 1000, outcome)
+    assert min(outcomes[ACCEPTED], outcomes[REFUSED]) > 10 * outcomes["refused by one"]
 
 
 def test_what_is_written_as_yaml_is_read_as_the_same() -> None:
