@@ -45,6 +45,14 @@ class AirflowClient:
         """Return the health of Airflow's processes, as they report it."""
         return self._http.get("/api/v2/monitor/health").raise_for_status().json()  # type: ignore[no-any-return]
 
+    def prepare_for_tasks(self, timeout: float) -> None:
+        """Let the API server make what it answers tasks with.
+
+        It does that at the first request, in ten seconds of a processor's time. Were that request a
+        task's, the scheduler would wait for the rows that it locks, and miss its heartbeat.
+        """
+        self._http.get("/execution/health", timeout=timeout)
+
     def request(self, method: str, path: str, **arguments: Any) -> Any:
         """Return the answer's JSON to a request below /api/v2."""
         response = self._send(method, path, **arguments)

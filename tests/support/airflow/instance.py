@@ -116,6 +116,7 @@ class AirflowInstance:
             fcntl.flock(turn, fcntl.LOCK_EX)
             self.launch()
             self.wait_until_healthy()
+            self.client.prepare_for_tasks(_START_SECONDS)
 
     def launch(self) -> None:
         """Create the database and start the four programs, without waiting for them."""
