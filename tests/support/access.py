@@ -38,6 +38,15 @@ def restricted_kubeconfig(
     return _write(kubeconfig, namespace, account, token, folder)
 
 
+def set_rules(
+    kubeconfig: Path, namespace: str, account: str, rules: Sequence[dict[str, Any]]
+) -> None:
+    """Let a service account of `restricted_kubeconfig` do what `rules` say from now on."""
+    rbac = client.RbacAuthorizationV1Api(config.new_client_from_config(str(kubeconfig)))
+    role = {"metadata": {"name": account}, "rules": list(rules)}
+    rbac.replace_namespaced_role(account, namespace, role)
+
+
 def _write(kubeconfig: Path, namespace: str, account: str, token: str, folder: Path) -> Path:
     content = yaml.safe_load(kubeconfig.read_text())
     contexts = {entry["name"]: entry["context"] for entry in content["contexts"]}

@@ -18,6 +18,7 @@ from flowjob.cluster.errors import ApiError, UnreadableAnswerError
 from flowjob.cluster.patience import REFUSALS, Patience
 from flowjob.cluster.retries import delays
 from flowjob.kubernetes_object import KubernetesObject
+from flowjob.status.trimming import trimmed
 from flowjob.timeouts import WATCH_SILENCE, WATCH_TIMEOUT
 
 log = logging.getLogger(__name__)
@@ -124,35 +125,8 @@ def _version_of(event: KubernetesObject) -> str | None:
 def _kept(item: Any) -> KubernetesObject | None:
     """Trim an object, None where it lacks what all have: its neighbours must not suffer."""
     try:
-        return _trimmed(item)
+        return trimmed(item)
     except (AttributeError, KeyError, TypeError) as error:
         name = (item.get("metadata") or {}).get("name") if isinstance(item, dict) else None
         log.warning("An object of the cluster's, %r, is left out: it has no %s", name, error)
         return None
-
-
-_JOB_SPEC = ("backoffLimit", "completions", "managedBy", "parallelism", "ttlSecondsAfterFinished")
-_CONTAINER = ("name", "resources", "restartPolicy")
-_METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp", "deletionTimestamp")
-
-
-def _trimmed(item: KubernetesObject) -> KubernetesObject:
-    """Keep what outcomes and logs are made of."""
-    metadata, spec = item["metadata"], item["spec"]
-    kept: KubernetesObject = {
-        "metadata": {name: metadata[name] for name in _METADATA if name in metadata},
-        "status": item.get("status") or {},
-    }
-    kept["spec"] = {name: spec[name] for name in _JOB_SPEC if name in spec}
-    if "containers" in spec:
-        kept["spec"] = {
-            "restartPolicy": spec.get("restartPolicy"),
-            "nodeName": spec.get("nodeName"),
-            "initContainers": _trimmed_containers(spec.get("initContainers") or []),
-            "containers": _trimmed_containers(spec["containers"]),
-        }
-    return kept
-
-
-def _trimmed_containers(containers: list[KubernetesObject]) -> list[KubernetesObject]:
-    return [{name: each[name] for name in _CONTAINER if name in each} for each in containers]

@@ -5,6 +5,7 @@ Pure: no Airflow, no Kubernetes client.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flowjob.flow_run import label
@@ -14,12 +15,16 @@ from flowjob.status.job import is_active, is_being_deleted
 _INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 
 
+_FINAL_PHASES = ("Succeeded", "Failed")
+
+
 @dataclass
 class Observation:
-    """A flow run's Job and its pods.
+    """A flow run's Job and its pods, or what is new of them.
 
     :param job: the Job.
     :param pods: the Job's pods by uid, with those that are gone by now as they were last seen.
+        Where only what is new is shown: those that are not as they were.
     :param job_gone: whether the Job was there and is no longer.
     """
 
@@ -27,10 +32,61 @@ class Observation:
     pods: dict[str, KubernetesObject] = field(default_factory=dict)
     job_gone: bool = False
 
+    def take_pod(self, pod: KubernetesObject) -> bool:
+        """Take one of the Job's pods as it was just seen, and tell whether anything is new."""
+        uid = pod["metadata"]["uid"]
+        if self.pods.get(uid) == pod:
+            return False
+        self.pods[uid] = pod
+        return True
+
+    def take_listed(self, pods: Iterable[KubernetesObject]) -> dict[str, KubernetesObject]:
+        """Take the Job's pods as a list had them, and return by uid those of which anything is new.
+
+        The list may be older than what was seen while it was on its way: what has ended stays so.
+        """
+        new: dict[str, KubernetesObject] = {}
+        for pod in pods:
+            uid = pod["metadata"]["uid"]
+            is_older = is_final(self.pods.get(uid, {})) and not is_final(pod)
+            if not is_older and self.take_pod(pod):
+                new[uid] = pod
+        return new
+
+
+def owner_of(pod: KubernetesObject) -> str | None:
+    """Return the uid of what made a pod, such as its Job; None: nothing did.
+
+    A pod's labels do not tell: people copy a Job to debug it, and flows start pods of their own.
+    """
+    owners = pod["metadata"].get("ownerReferences") or []
+    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
+
+
+def is_pod_of(job: KubernetesObject, pod: KubernetesObject) -> bool:
+    """Tell whether a pod is one of a Job's own, whatever its labels say."""
+    return bool(owner_of(pod) == job["metadata"]["uid"])
+
+
+def is_final(pod: KubernetesObject) -> bool:
+    """Tell whether a pod has ended for good."""
+    return (pod.get("status") or {}).get("phase") in _FINAL_PHASES
+
 
 def has_ended(observation: Observation) -> bool:
     """Tell whether the Job is over: Complete, Failed, or no longer there."""
     return observation.job_gone or not is_active(observation.job)
+
+
+def is_settled(observation: Observation) -> bool:
+    """Tell whether the pods of an ended Job are as it counted them: their watch may lag behind.
+
+    :param observation: of a Job for which ``has_ended`` holds.
+    """
+    status = observation.job.get("status") or {}
+    counted = sum(status.get(name) or 0 for name in ("succeeded", "failed"))
+    pods = observation.pods.values()
+    return len(pods) >= max(counted, 1) and all(is_final(pod) for pod in pods)
 
 
 def container_statuses(pod: KubernetesObject, *, init: bool = False) -> list[KubernetesObject]:

@@ -12,7 +12,7 @@ from typing import Any
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.diagnosis import Diagnosis
 from flowjob.status.failure import diagnose_failure, diagnose_flow
-from flowjob.status.job import true_condition
+from flowjob.status.job import has_many_pods, true_condition
 from flowjob.status.observation import Observation, running_beside_ended_flow, terminated_state
 from flowjob.status.warnings import is_doubtful
 
@@ -78,6 +78,7 @@ def outcome_of(observation: Observation) -> Outcome:
 def outcome_of_flow(observation: Observation) -> Outcome | None:
     """Say how the flow itself ended, while other containers keep its Job active.
 
+    :param observation: of the flow run, or of what is new of it.
     :returns: None where it has not ended, or nothing keeps the Job from ending by itself.
     """
     for pod in observation.pods.values():
@@ -130,7 +131,14 @@ def _told(cause: Diagnosis) -> dict[str, Any]:
 
 
 def _deciding_pod(observation: Observation, cause: Diagnosis | None) -> KubernetesObject | None:
-    """Choose the pod of the cause, else the one that ended last in the way the Job did."""
+    """Choose the pod of the cause, else the one that ended last in the way the Job did.
+
+    Of a Job that failed, or is gone, an attempt tells nothing where a later one has not ended.
+    """
+    if cause is not None and not has_many_pods(observation.job):
+        last = max(observation.pods.values(), key=_created_at, default=None)
+        if last is not None and terminated_state(last) is None:
+            return None
 
     def rank(pod: KubernetesObject) -> tuple[bool, str]:
         is_cause = cause is not None and pod["metadata"]["name"] == cause.pod
@@ -142,3 +150,7 @@ def _deciding_pod(observation: Observation, cause: Diagnosis | None) -> Kubernet
         if (state := terminated_state(pod)) and (state["exitCode"] == 0) == (cause is None)
     ]
     return max(ended, key=rank, default=None)
+
+
+def _created_at(pod: KubernetesObject) -> str:
+    return str(pod["metadata"].get("creationTimestamp") or "")

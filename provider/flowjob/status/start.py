@@ -31,21 +31,68 @@ from flowjob.text import one_line
 
 # What a container waits for while all is well.
 _STARTING = {"ContainerCreating", "PodInitializing"}
+# When a pod was created that does not tell, as text: later than any time.
+_ALWAYS = "~"
 
 
-def has_started(observation: Observation) -> bool:
-    """Tell whether the flow container of any pod runs or has run.
+class Start:
+    """Whether a flow run has started, and what keeps it from that.
 
-    The Job counts its ready pods, also for who may not list them. Where it was suspended and
-    released, the pods that it had before do not count.
+    It is shown what is new, and costs by that: a Job may have thousands of pods.
     """
-    status = observation.job.get("status") or {}
-    since = status.get("startTime") or ""
-    return bool(status.get("ready") or status.get("succeeded")) or any(
-        _runs_or_ran(flow_container_status(pod) or {})
-        for pod in observation.pods.values()
-        if str(pod["metadata"].get("creationTimestamp") or since) >= since
-    )
+
+    def __init__(self) -> None:
+        self._job: KubernetesObject = {}
+        # When the youngest of the pods was created that run or ran the flow.
+        self._started = ""
+        # By pod, what keeps it from starting; with when the pod was created.
+        self._causes: dict[str, tuple[str, Diagnosis]] = {}
+        self._hopeless: tuple[str, Diagnosis] | None = None
+
+    def see(self, news: Observation) -> None:
+        """Take what is new of the Job and of its pods."""
+        self._job = news.job
+        for uid, pod in news.pods.items():
+            created = str(pod["metadata"].get("creationTimestamp") or _ALWAYS)
+            if _runs_or_ran(flow_container_status(pod) or {}):
+                self._started = max(self._started, created)
+            self._causes.pop(uid, None)
+            if cause := diagnose_pod_start(pod):
+                self._causes[uid] = created, cause
+                if not cause.can_heal:
+                    self._hopeless = created, cause
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the flow container of any pod runs or has run.
+
+        The Job counts its ready pods, also for who may not list them. Where it was suspended and
+        released, the pods that it had before do not count.
+        """
+        status = self._job.get("status") or {}
+        is_counted = bool(status.get("ready") or status.get("succeeded"))
+        return is_counted or (self._started != "" and self._started >= self._since)
+
+    @property
+    def hopeless(self) -> Diagnosis | None:
+        """What keeps the flow run from starting however long one waits; None: nothing does."""
+        if self.has_started or self._hopeless is None or self._hopeless[0] < self._since:
+            return None
+        return self._hopeless[1]
+
+    def diagnose(self, events: Sequence[KubernetesObject] = ()) -> Diagnosis | None:
+        """Say what keeps the flow container from starting; None: nothing is known of it.
+
+        :param events: the cluster's events about the Job and its pods, as far as they were read.
+        """
+        youngest = max(self._causes.values(), key=lambda entry: entry[0], default=None)
+        if youngest is not None:
+            return youngest[1]
+        return _last_warning(events) or _nothing_will_start(self._job)
+
+    @property
+    def _since(self) -> str:
+        return (self._job.get("status") or {}).get("startTime") or ""
 
 
 def _runs_or_ran(status: KubernetesObject) -> bool:
@@ -61,21 +108,9 @@ def is_suspended(observation: Observation) -> bool:
     return true_condition(observation.job, "Suspended") is not None
 
 
-def diagnose_start(
-    observation: Observation, events: Sequence[KubernetesObject] = ()
-) -> Diagnosis | None:
-    """Say what keeps the flow container from starting; None: nothing is known of it.
-
-    :param observation: of a flow run that has not started.
-    :param events: the cluster's events about the Job and its pods, as far as they were read.
-    """
-    pods = sorted(
-        observation.pods.values(), key=lambda pod: str(pod["metadata"].get("creationTimestamp"))
-    )
-    for pod in reversed(pods):
-        if cause := _not_scheduled(pod) or _waits(pod) or pod_cause(pod):
-            return cause
-    return _last_warning(events) or _nothing_will_start(observation)
+def diagnose_pod_start(pod: KubernetesObject) -> Diagnosis | None:
+    """Say what keeps a pod from running its flow; None: it shows no cause."""
+    return _not_scheduled(pod) or _waits(pod) or pod_cause(pod)
 
 
 def _not_scheduled(pod: KubernetesObject) -> Diagnosis | None:
@@ -113,8 +148,8 @@ def _waits(pod: KubernetesObject) -> Diagnosis | None:
     return None
 
 
-def _nothing_will_start(observation: Observation) -> Diagnosis | None:
-    name, spec = observation.job["metadata"]["name"], observation.job.get("spec") or {}
+def _nothing_will_start(job: KubernetesObject) -> Diagnosis | None:
+    name, spec = job["metadata"]["name"], job.get("spec") or {}
     if manager := spec.get("managedBy"):
         return Diagnosis("ManagedBy", f"Job {name!r} is left to its managedBy, {manager!r}")
     if spec.get("parallelism") == 0:

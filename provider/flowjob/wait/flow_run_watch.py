@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Self
 
 from flowjob.cluster.api_server import Cluster
@@ -13,12 +13,17 @@ from flowjob.cluster.paths import jobs_path, pods_path
 from flowjob.cluster.retries import delays
 from flowjob.cluster.watch import Changed, Listed, list_and_watch
 from flowjob.exceptions import ClusterError
-from flowjob.flow_run import flow_run_id_of, flow_run_selector
+from flowjob.flow_run import flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.status.observation import Observation
-from flowjob.timeouts import LONGEST_LOOK
+from flowjob.status.observation import Observation, is_pod_of
+from flowjob.status.trimming import trimmed
+from flowjob.timeouts import LONGEST_LOOK, REMINDER
+from flowjob.wait.followed_jobs import FollowedJob, FollowedJobs
 
 log = logging.getLogger(__name__)
+
+# Objects of a list that are taken in one go: thousands would hold up all else in the event loop.
+_PORTION = 100
 
 
 def watch_of(cluster: Cluster, job: KubernetesObject) -> FlowRunWatch:
@@ -32,25 +37,31 @@ class FlowRunWatch:
     :param cluster: where the Jobs are.
     :param namespace: the namespace of the Jobs.
     :param label_selector: which Jobs, and pods, are watched.
+    :param asked_again: seconds after which a right to watch that is missing is asked for again.
     """
 
-    def __init__(self, cluster: Cluster, namespace: str, label_selector: str) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespace: str,
+        label_selector: str,
+        *,
+        asked_again: float = REMINDER,
+    ) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._selector = label_selector
-        # By flow run id, of all the Jobs that there are, so that who comes late is told at once.
-        self._known: dict[str, Observation] = {}
-        # Pods whose Job was not seen yet, by flow run id and uid.
-        self._unclaimed: dict[str, dict[str, KubernetesObject]] = {}
-        self._waiters: dict[str, set[asyncio.Event]] = {}
-        self._jobs_listed = asyncio.Event()
+        self._asked_again = asked_again
+        self._jobs = FollowedJobs()
+        # Whether it is known which Jobs there are, or that nobody tells.
+        self._has_begun = asyncio.Event()
         self._turn = asyncio.Lock()
         self._error: Exception | None = None
 
     async def __aenter__(self) -> Self:
         self._watches = [
-            asyncio.create_task(self._watch(jobs_path, self._see_jobs)),
-            asyncio.create_task(self._watch(pods_path, self._see_pods)),
+            asyncio.create_task(self._watch_jobs()),
+            asyncio.create_task(self._watch_pods()),
         ]
         return self
 
@@ -59,154 +70,161 @@ class FlowRunWatch:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
 
-    async def follow(self, job: KubernetesObject) -> AsyncGenerator[Observation]:
+    async def follow(
+        self, job: KubernetesObject
+    ) -> AsyncGenerator[tuple[Observation, dict[str, KubernetesObject]]]:
         """Yield what is known of a flow run, at once and after each change, without end.
 
-        Where the right to watch is missing, its Job is read now and then.
+        With it come, by uid, the pods that are not as they were the last time. A Job that the watch
+        does not show, such as where the right to watch is missing, is read now and then.
 
         :param job: the Job, of which its metadata suffices.
         :raises ClusterError: the API server is away for too long, or refuses to tell.
         """
-        flow_run_id = flow_run_id_of(job)
-        changed = asyncio.Event()
-        waiters = self._waiters.setdefault(flow_run_id, set())
-        waiters.add(changed)
-        try:
-            await self._jobs_listed.wait()
-            await self._take_turn()
-            observation = await self._observation_of(job)
-            while self._error is None:
-                yield observation
-                await changed.wait()
+        loop, looks, next_look = asyncio.get_running_loop(), delays(LONGEST_LOOK), 0.0
+        with self._jobs.follow(job) as (followed, follower):
+            await self._has_begun.wait()
+            while True:
                 await self._take_turn()
-                changed.clear()
-        finally:
-            waiters.discard(changed)
-            if not waiters:
-                self._waiters.pop(flow_run_id, None)
-        if not _is_forbidden(self._error):
-            name = job["metadata"]["name"]
-            told = describe(self._error) if self._error else ""
-            raise ClusterError(f"cannot watch the Job {name!r}: {told}") from None
-        for delay in delays(LONGEST_LOOK):
-            await self._look(observation)
-            yield observation
-            await asyncio.sleep(delay)
+                self._raise_error(job)
+                is_to_be_read = not (followed.is_watched or followed.observation.job_gone)
+                if is_to_be_read and loop.time() >= next_look:
+                    await self._look(followed, job)
+                    next_look = loop.time() + next(looks)
+                yield followed.observation, follower.take()
+                await _wait(follower.has_news, next_look if is_to_be_read else None)
+
+    async def pods_of(self, job: KubernetesObject) -> list[KubernetesObject]:
+        """Read the Job's pods, as their watch may lag behind; without the right to, there are none.
+
+        :raises ClusterError: the API server is away for too long, or refuses to tell.
+        """
+        path, selector = pods_path(self._namespace), flow_run_selector(job)
+        try:
+            return [
+                trimmed(pod)
+                async for page in self._cluster.pages(path, selector)
+                for pod in page["items"]
+                if is_pod_of(job, pod)
+            ]
+        except ApiError as error:
+            if _is_forbidden(error):
+                return []
+            raise ClusterError(f"cannot list the pods: {error}") from None
 
     async def _take_turn(self) -> None:
         """Let one waiter go on after the other: a list wakes thousands, who would hold all up."""
         async with self._turn:
             await asyncio.sleep(0)
 
-    async def refresh_pods(self, observation: Observation) -> None:
-        """Read the pods of a flow run, as their watch may lag behind that of the Jobs.
+    def _raise_error(self, job: KubernetesObject) -> None:
+        if self._error is not None:
+            told = describe(self._error)
+            raise ClusterError(f"cannot watch the Job {job['metadata']['name']!r}: {told}")
 
-        :raises ClusterError: the API server is away for too long, or refuses to tell.
-        """
-        selector = flow_run_selector(observation.job)
-        try:
-            async for page in self._cluster.pages(pods_path(self._namespace), selector):
-                for pod in page["items"]:
-                    observation.pods[pod["metadata"]["uid"]] = pod
-        except ApiError as error:
-            # As when the pods may not be watched.
-            if not _is_forbidden(error):
-                raise ClusterError(f"cannot list the pods: {error}") from None
-
-    async def _look(self, observation: Observation) -> None:
-        metadata = observation.job["metadata"]
-        job = await self._cluster.find_job(self._namespace, metadata["name"])
-        if job is None or job["metadata"]["uid"] != metadata["uid"]:
-            observation.job_gone = True
+    async def _look(self, followed: FollowedJob, job: KubernetesObject) -> None:
+        """Read a Job, and its pods, by its name, whatever its labels are by now."""
+        metadata = job["metadata"]
+        found = await self._cluster.find_job(self._namespace, metadata["name"])
+        if found is None or found["metadata"]["uid"] != metadata["uid"]:
+            followed.see_gone()
         else:
-            observation.job = job
-        await self.refresh_pods(observation)
+            followed.see(trimmed(found))
+        followed.see_listed(await self.pods_of(job))
 
-    async def _observation_of(self, job: KubernetesObject) -> Observation:
-        observation = self._known.get(flow_run_id_of(job))
-        if observation is None:
-            # The watch may be late, or the Job may be gone.
-            observation = Observation(job)
-            if self._error is None:
-                await self._look(observation)
-            if not observation.job_gone:
-                observation = self._known.setdefault(flow_run_id_of(job), observation)
-        if observation.job["metadata"]["uid"] != job["metadata"]["uid"]:
-            return Observation(job, job_gone=True)
-        return observation
+    async def _watch_jobs(self) -> None:
+        await self._watch(
+            jobs_path(self._namespace),
+            self._see_jobs,
+            self._lose_jobs,
+            without="the Jobs are read now and then instead",
+        )
+
+    async def _watch_pods(self) -> None:
+        # The Jobs alone tell how a flow run ends.
+        await self._watch(
+            pods_path(self._namespace),
+            self._see_pods,
+            lambda: None,
+            without="neither exit codes, results nor logs are known",
+        )
 
     async def _watch(
-        self, path: Callable[[str], str], see: Callable[[Listed | Changed], None]
+        self,
+        path: str,
+        see: Callable[[Listed | Changed], Awaitable[None]],
+        lose: Callable[[], None],
+        *,
+        without: str,
     ) -> None:
-        try:
-            async for event in list_and_watch(self._cluster, path(self._namespace), self._selector):
-                see(event)
-        except Exception as error:
-            if _is_forbidden(error) and path is pods_path:
-                # The Jobs alone tell how a flow run ends.
-                log.warning("%s: neither exit codes, results nor logs are known", error)
-                return
-            if _is_forbidden(error):
-                log.warning("%s: the Jobs are read now and then instead", error)
-            self._error = error
-            self._jobs_listed.set()
-            for waiters in self._waiters.values():
-                _wake(waiters)
+        """Watch a collection; where the right to is missing, ask for it again and again."""
+        is_told = False
+        while True:
+            try:
+                async for event in list_and_watch(self._cluster, path, self._selector):
+                    if is_told:
+                        log.info("%s may be watched by now", path)
+                    is_told = False
+                    await see(event)
+            except Exception as error:
+                if not _is_forbidden(error):
+                    self._error = error
+                    self._lose_jobs()
+                    return
+                if not is_told:
+                    log.warning("%s: %s, until it is granted", error, without)
+                is_told = True
+            lose()
+            await asyncio.sleep(self._asked_again)
 
-    def _see_jobs(self, event: Listed | Changed) -> None:
+    async def _see_jobs(self, event: Listed | Changed) -> None:
         if isinstance(event, Changed):
-            self._see_job(event.object, gone=event.gone)
+            self._jobs.see_job(event.object, gone=event.gone)
+            # Many events may have come at once.
+            await asyncio.sleep(0)
             return
-        for job in event.items:
-            self._see_job(job, gone=False)
-        for flow_run_id in self._known.keys() - {flow_run_id_of(job) for job in event.items}:
-            self._see_job(self._known[flow_run_id].job, gone=True)
-        self._jobs_listed.set()
+        listed = {job["metadata"]["uid"] for job in event.items}
+        missing = [
+            followed
+            for followed in self._jobs
+            if followed.is_watched and followed.observation.job["metadata"]["uid"] not in listed
+        ]
+        async for job in _in_portions(event.items):
+            self._jobs.see_job(job, gone=False)
+        for followed in missing:
+            self._jobs.lose(followed)
+        self._has_begun.set()
 
-    def _see_job(self, job: KubernetesObject, *, gone: bool) -> None:
-        flow_run_id = flow_run_id_of(job)
-        observation = self._known.get(flow_run_id)
-        if observation and observation.job["metadata"]["uid"] != job["metadata"]["uid"]:
-            # Another Job is in its place.
-            observation.job_gone = True
-            observation = None
-        if observation is None:
-            pods = self._unclaimed.pop(flow_run_id, {})
-            observation = self._known[flow_run_id] = Observation(job, pods)
-        observation.job = job
-        if gone:
-            # Who waits for it has it still.
-            observation.job_gone = True
-            del self._known[flow_run_id]
-        _wake(self._waiters.get(flow_run_id, ()))
+    def _lose_jobs(self) -> None:
+        self._jobs.unwatch()
+        self._has_begun.set()
 
-    def _see_pods(self, event: Listed | Changed) -> None:
+    async def _see_pods(self, event: Listed | Changed) -> None:
         if isinstance(event, Changed):
-            self._see_pod(event.object, gone=event.gone)
+            self._jobs.see_pod(event.object, gone=event.gone)
+            await asyncio.sleep(0)
             return
-        self._unclaimed.clear()
-        for pod in event.items:
-            self._see_pod(pod, gone=False)
-
-    def _see_pod(self, pod: KubernetesObject, *, gone: bool) -> None:
-        flow_run_id, uid = flow_run_id_of(pod), pod["metadata"]["uid"]
-        if observation := self._known.get(flow_run_id):
-            # One that is gone stays as it was last seen.
-            observation.pods[uid] = pod
-            _wake(self._waiters.get(flow_run_id, ()))
-            return
-        pods = self._unclaimed.setdefault(flow_run_id, {})
-        pods[uid] = pod
-        if gone:
-            del pods[uid]
-        if not pods:
-            del self._unclaimed[flow_run_id]
+        self._jobs.forget_unclaimed_pods()
+        async for pod in _in_portions(event.items):
+            self._jobs.see_pod(pod, gone=False)
 
 
-def _is_forbidden(error: Exception | None) -> bool:
+async def _wait(event: asyncio.Event, until: float | None) -> None:
+    """Wait for an event, or until this time of the loop's."""
+    try:
+        async with asyncio.timeout_at(until):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+async def _in_portions(items: Iterable[KubernetesObject]) -> AsyncGenerator[KubernetesObject]:
+    """Yield objects, and let the loop go on after every so many."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % _PORTION == 0:
+            await asyncio.sleep(0)
+
+
+def _is_forbidden(error: Exception) -> bool:
     return isinstance(error, ApiError) and error.code == 403
-
-
-def _wake(waiters: Iterable[asyncio.Event]) -> None:
-    for waiter in waiters:
-        waiter.set()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
+from heapq import nlargest
 
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError
@@ -16,15 +17,20 @@ from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.follow import FlowLog
 from flowjob.logs.selection import LogSelection
 from flowjob.status.diagnosis import Diagnosis
-from flowjob.status.observation import Observation, has_ended
+from flowjob.status.job import true_condition
+from flowjob.status.observation import Observation, has_ended, is_settled
 from flowjob.status.outcome import SUCCEEDED, Outcome, outcome_of, outcome_of_flow, outcome_of_start
 from flowjob.status.progress import Progress
-from flowjob.status.start import diagnose_start, has_started, is_suspended
+from flowjob.status.start import Start, is_suspended
 from flowjob.status.warnings import lost_pods
 from flowjob.wait.flow_run_watch import FlowRunWatch, watch_of
 
 log = logging.getLogger(__name__)
 
+# Pods that are looked at in one go.
+_PORTION = 100
+# Pods of which the events are read, the youngest.
+_PODS_ASKED_ABOUT = 10
 _NO_CAUSE = Diagnosis("NotStarted", "the cluster does not say why")
 
 
@@ -42,53 +48,122 @@ async def wait_for_end(
     :param cluster: where the Job is.
     :param watch: of the Job's namespace.
     :param job: the Job, of which its metadata suffices.
-    :param on_change: is shown each change.
+    :param on_change: is shown what is new: the Job, and the pods that are not as they were. All
+        are shown once more when the Job is about to fail, as that ends them, and at the end.
     :param startup_timeout: seconds that the flow container may take to start, suspension not
         counted; None: any number. What cannot heal by itself ends the flow run at once.
     :param wait_for: ``"job"``: its end; ``"flow"``: that of the flow container, where others keep
         the Job active.
     :raises ClusterError: the API server is away for too long, or refuses to tell.
     """
-    progress = Progress()
-    try:
-        async with asyncio.timeout(None) as limit, aclosing(watch.follow(job)) as observations:
-            async for observation in observations:
-                on_change(observation)
-                for line in progress.news(observation):
-                    log.info("%s", line)
-                if has_ended(observation):
-                    break
-                if wait_for == "flow" and (outcome := outcome_of_flow(observation)):
-                    return observation, outcome
-                cause = None if has_started(observation) else diagnose_start(observation)
-                if cause is not None and not cause.can_heal:
-                    return observation, outcome_of_start(cause)
-                limit.reschedule(_start_deadline(observation, startup_timeout))
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        await watch.refresh_pods(observation)
-        if has_started(observation):
-            # It did while the API server was away, or its pods' watch late.
-            return await wait_for_end(
-                cluster, watch, job, on_change, startup_timeout=None, wait_for=wait_for
-            )
-        cause = diagnose_start(observation, await _events_of(cluster, observation))
-        return observation, outcome_of_start(_too_late(cause or _NO_CAUSE, startup_timeout))
-    return observation, await _see_end(watch, observation, on_change)
+    waiting = _Waiting(cluster, watch, job, on_change, wait_for)
+    return await waiting.until_over(startup_timeout)
 
 
-async def _see_end(
-    watch: FlowRunWatch, observation: Observation, on_change: Callable[[Observation], None]
-) -> Outcome:
-    """Say how an ended flow run ended; its pods are read where their watch lags behind."""
-    if outcome_of(observation).exit_code is None:
-        await watch.refresh_pods(observation)
-        on_change(observation)
-    outcome = outcome_of(observation)
-    if outcome.status == SUCCEEDED and (lost := lost_pods(observation)) is not None:
-        log.warning("%s", lost)
-    return outcome
+class _Waiting:
+    """Waits for one flow run; what each change costs goes by what is new, not by how many pods."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        watch: FlowRunWatch,
+        job: KubernetesObject,
+        on_change: Callable[[Observation], None],
+        wait_for: str,
+    ) -> None:
+        self._cluster = cluster
+        self._watch = watch
+        self._job = job
+        self._on_change = on_change
+        self._wait_for = wait_for
+        self._progress = Progress()
+        self._start = Start()
+        self._is_failing = False
+
+    async def until_over(self, startup_timeout: float | None) -> tuple[Observation, Outcome]:
+        try:
+            async with (
+                asyncio.timeout(None) as limit,
+                aclosing(self._watch.follow(self._job)) as changes,
+            ):
+                async for observation, new_pods in changes:
+                    await self._see(observation, new_pods)
+                    if has_ended(observation):
+                        break
+                    if self._wait_for == "flow" and (
+                        outcome := outcome_of_flow(replace(observation, pods=new_pods))
+                    ):
+                        return observation, outcome
+                    if (cause := self._start.hopeless) is not None:
+                        return observation, outcome_of_start(cause)
+                    limit.reschedule(self._start_deadline(observation, startup_timeout))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            await self._read_pods(observation)
+            if self._start.has_started:
+                # It did while the API server was away, or its pods' watch late.
+                return await self.until_over(None)
+            cause = self._start.diagnose(await _events_of(self._cluster, observation))
+            return observation, outcome_of_start(_too_late(cause or _NO_CAUSE, startup_timeout))
+        return observation, await self._outcome(observation)
+
+    async def _see(self, observation: Observation, new_pods: dict[str, KubernetesObject]) -> None:
+        if true_condition(observation.job, "FailureTarget") and not self._is_failing:
+            self._is_failing = True
+            new_pods = dict(observation.pods)
+        async for news in _in_portions(observation, new_pods):
+            self._on_change(news)
+            self._start.see(news)
+            for line in self._progress.news(news):
+                log.info("%s", line)
+
+    async def _outcome(self, observation: Observation) -> Outcome:
+        """Say how the flow run ended, by pods that have ended, too."""
+        if is_settled(observation):
+            await self._see(observation, dict(observation.pods))
+        else:
+            await self._read_pods(observation)
+        if len(observation.pods) > _PORTION:
+            # It looks at all pods, and must not hold up all else in the event loop.
+            seen = replace(observation, pods=dict(observation.pods))
+            outcome = await asyncio.to_thread(outcome_of, seen)
+        else:
+            outcome = outcome_of(observation)
+        if outcome.status == SUCCEEDED and (lost := lost_pods(observation)) is not None:
+            log.warning("%s", lost)
+        return outcome
+
+    async def _read_pods(self, observation: Observation) -> None:
+        observation.take_listed(await self._watch.pods_of(self._job))
+        # Also what the watch has shown while nobody followed.
+        await self._see(observation, dict(observation.pods))
+
+    def _start_deadline(
+        self, observation: Observation, startup_timeout: float | None
+    ) -> float | None:
+        """Return until when, in the loop's time, the flow container must have started."""
+        if startup_timeout is None or self._start.has_started or is_suspended(observation):
+            return None
+        loop = asyncio.get_running_loop()
+        # Set anew when a suspended Job is released. The Job controller sets it within moments.
+        started = (observation.job.get("status") or {}).get("startTime")
+        waited = 0.0
+        if started:
+            then = datetime.fromisoformat(started)
+            waited = max((datetime.now(then.tzinfo) - then).total_seconds(), 0)
+        return loop.time() + max(startup_timeout - waited, 0)
+
+
+async def _in_portions(
+    observation: Observation, new_pods: dict[str, KubernetesObject]
+) -> AsyncIterator[Observation]:
+    """Yield what is new, so many pods at a time, and let the loop go on between them."""
+    pods = list(new_pods.items())
+    yield replace(observation, pods=dict(pods[:_PORTION]))
+    for begin in range(_PORTION, len(pods), _PORTION):
+        await asyncio.sleep(0)
+        yield replace(observation, pods=dict(pods[begin : begin + _PORTION]))
 
 
 async def wait_for_outcome(
@@ -126,24 +201,11 @@ async def wait_for_outcome(
     return outcome
 
 
-def _start_deadline(observation: Observation, startup_timeout: float | None) -> float | None:
-    """Return until when, in the loop's time, the flow container must have started."""
-    if startup_timeout is None or has_started(observation) or is_suspended(observation):
-        return None
-    loop = asyncio.get_running_loop()
-    # Set anew when a suspended Job is released. The Job controller sets it within moments.
-    started = (observation.job.get("status") or {}).get("startTime")
-    waited = 0.0
-    if started:
-        then = datetime.fromisoformat(started)
-        waited = max((datetime.now(then.tzinfo) - then).total_seconds(), 0)
-    return loop.time() + max(startup_timeout - waited, 0)
-
-
 async def _events_of(cluster: Cluster, observation: Observation) -> list[KubernetesObject]:
-    """Read the events about the Job and its pods; without the right to do so, there are none."""
+    """Read the events about the Job and its youngest pods; without the right to, there are none."""
     path = events_path(observation.job["metadata"]["namespace"])
-    uids = {observation.job["metadata"]["uid"], *observation.pods}
+    pods = nlargest(_PODS_ASKED_ABOUT, observation.pods.values(), key=_created_at)
+    uids = {item["metadata"]["uid"] for item in (observation.job, *pods)}
     try:
         return [
             event
@@ -161,3 +223,7 @@ def _too_late(cause: Diagnosis, startup_timeout: float | None) -> Diagnosis:
         cause,
         message=f"the flow container has not started in {startup_timeout:g} s: {cause.message}",
     )
+
+
+def _created_at(pod: KubernetesObject) -> str:
+    return str(pod["metadata"].get("creationTimestamp") or "")

@@ -12,6 +12,7 @@ from flowjob.cluster.paths import pods_path
 from flowjob.exceptions import ClusterError
 from flowjob.flow_run import flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
+from flowjob.status.observation import is_pod_of
 from flowjob.timeouts import REMINDER
 from flowjob.wait.flow_run_watch import watch_of
 
@@ -52,7 +53,7 @@ async def wait_until_gone(
 
 async def _until_gone(cluster: Cluster, job: KubernetesObject) -> None:
     async with watch_of(cluster, job) as watch, aclosing(watch.follow(job)) as observations:
-        async for observation in observations:
+        async for observation, _ in observations:
             if observation.job_gone:
                 return
 
@@ -67,6 +68,7 @@ async def _what_is_left(cluster: Cluster, job: KubernetesObject) -> str:
             pod
             async for page in cluster.pages(path, flow_run_selector(job))
             for pod in page["items"]
+            if is_pod_of(job, pod)
         ]
     except (ApiError, ClusterError):
         return ""

@@ -21,6 +21,7 @@ from tests.support.access import restricted_kubeconfig
 from tests.support.audit import AuditLog
 from tests.support.cluster import Cluster
 from tests.support.flow_runs import FlowRuns, Manifest, connect
+from tests.support.loop_hold import longest_hold
 from tests.support.node.node import Node
 from tests.support.proxy import FaultProxy
 from tests.support.suspended_jobs import complete, suspended_job
@@ -271,15 +272,6 @@ def test_each_of_many_hears_of_its_end_within_a_second_and_the_loop_is_never_hel
     jobs = [suspended_job(flow_runs) for _ in range(300)]
     ended: dict[str, float] = {}
     heard: dict[str, float] = {}
-    longest = 0.0
-
-    async def measure() -> None:
-        nonlocal longest
-        while True:
-            # Of this thread alone: what the machine does besides is no fault of the loop's.
-            before = time.thread_time()
-            await asyncio.sleep(0.001)
-            longest = max(longest, time.thread_time() - before)
 
     async def hear(job: Manifest) -> None:
         await only_event(trigger_of(job, "test_cluster"))
@@ -291,19 +283,18 @@ def test_each_of_many_hears_of_its_end_within_a_second_and_the_loop_is_never_hel
             complete(batch_v1, job)
             ended[job["metadata"]["name"]] = time.monotonic()
 
-    async def watch() -> None:
-        measuring = asyncio.create_task(measure())
-        waiting = []
-        for job in jobs:
-            waiting.append(asyncio.create_task(hear(job)))
-            await asyncio.sleep(0)  # as a triggerer does between two triggers
-        await asyncio.to_thread(end_all)
-        await asyncio.gather(*waiting)
-        measuring.cancel()
+    async def watch() -> float:
+        async with longest_hold() as hold:
+            waiting = []
+            for job in jobs:
+                waiting.append(asyncio.create_task(hear(job)))
+                await asyncio.sleep(0)  # as a triggerer does between two triggers
+            await asyncio.to_thread(end_all)
+            await asyncio.gather(*waiting)
+        return hold.seconds
 
     with LoopThread() as loop:
-        loop.run(watch())
-    assert longest < 0.05
+        assert loop.run(watch()) < 0.05
     lags = sorted(heard[name] - at for name, at in ended.items())
     assert len(lags) == 300
     assert lags[int(len(lags) * 0.95)] < 1

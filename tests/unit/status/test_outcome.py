@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flowjob.status.observation import Observation, has_ended
+from flowjob.status.observation import Observation, has_ended, is_settled
 from flowjob.status.outcome import (
     Outcome,
     explain_failure,
@@ -109,6 +109,38 @@ def test_failure_is_told_by_the_last_pod_that_failed() -> None:
     assert outcome.message == (
         "container 'flow' of pod 'b' ended with exit code 3 (Error): ValueError: no region"
     )
+
+
+def test_the_exit_code_of_an_earlier_attempt_is_not_taken_for_that_of_the_last() -> None:
+    first, second = ended("a", 99, "2"), pod("b")
+    for number, each in enumerate((first, second)):
+        each["metadata"]["creationTimestamp"] = str(number)
+    pods = {"a": first, "b": second}
+    assert outcome_of(Observation(job(("Failed", "True")), pods)).exit_code is None
+    assert outcome_of(Observation(job(), pods, job_gone=True)).exit_code is None
+    # Side by side, they are no attempts of one another.
+    side_by_side = {**job(("Failed", "True")), "spec": {"completions": 2}}
+    assert outcome_of(Observation(side_by_side, pods)).exit_code == 99
+
+
+@pytest.mark.parametrize(
+    ("counts", "phases", "settled"),
+    [
+        ({"succeeded": 1}, ["Succeeded"], True),
+        ({"failed": 1, "succeeded": 1}, ["Failed", "Succeeded"], True),
+        ({"failed": 2}, ["Failed", "Running"], False),
+        ({"failed": 2}, ["Failed"], False),
+        ({}, [], False),
+    ],
+    ids=["succeeded", "retried", "the last one lags", "the last one is not seen", "none is seen"],
+)
+def test_the_pods_of_an_ended_job_are_read_again_where_their_watch_lags(
+    counts: dict[str, int], phases: list[str], settled: bool
+) -> None:
+    pods = {str(n): {"status": {"phase": phase}} for n, phase in enumerate(phases)}
+    shown = job(("Complete", "True"))
+    shown["status"] |= counts
+    assert is_settled(Observation(shown, pods)) is settled
 
 
 def test_failure_without_a_pod_is_told_by_the_job() -> None:

@@ -10,8 +10,14 @@ from typing import Any
 import pytest
 
 from flowjob.status.observation import Observation
-from flowjob.status.start import diagnose_start, has_started
+from flowjob.status.start import Start
 from tests.unit.status.shown import BACK_OFF, CRASHED, NOT_FOUND, pod, seen
+
+
+def start_of(observation: Observation) -> Start:
+    start = Start()
+    start.see(observation)
+    return start
 
 
 @pytest.mark.parametrize(
@@ -21,26 +27,58 @@ from tests.unit.status.shown import BACK_OFF, CRASHED, NOT_FOUND, pod, seen
 def test_a_flow_run_whose_pods_may_not_be_listed_is_not_taken_for_one_that_does_not_start(
     counts: dict[str, Any], started: bool
 ) -> None:
-    assert has_started(Observation({"metadata": {"name": "job"}, "status": counts})) is started
+    start = start_of(Observation({"metadata": {"name": "job"}, "status": counts}))
+    assert start.has_started is started
 
 
 @pytest.mark.parametrize(("last", "started"), [(None, False), (CRASHED, True), (NOT_FOUND, False)])
 def test_a_flow_that_crashed_and_waits_for_its_restart_has_started(
     last: dict[str, Any] | None, started: bool
 ) -> None:
-    assert has_started(seen(pod({"waiting": BACK_OFF}, last))) is started
+    assert start_of(seen(pod({"waiting": BACK_OFF}, last))).has_started is started
 
 
 def test_a_job_that_is_released_once_more_has_its_start_before_it() -> None:
     ran = pod({"terminated": CRASHED}, creationTimestamp="2026-01-01T00:00:00Z")
     observation = seen(ran)
-    assert has_started(observation)
+    start = start_of(observation)
+    assert start.has_started
     observation.job["status"] = {"startTime": "2026-01-01T00:05:00Z"}
-    assert not has_started(observation)
+    start.see(Observation(observation.job))
+    assert not start.has_started
+
+
+def test_what_kept_an_earlier_pod_from_starting_does_not_end_a_job_that_is_released_once_more() -> (
+    None
+):
+    created = "2026-01-01T00:00:00Z"
+    ran = pod({"terminated": CRASHED}, creationTimestamp=created)
+    broken = pod({"terminated": NOT_FOUND}, creationTimestamp=created)
+    start = start_of(seen(broken))
+    assert start.hopeless is not None
+    start = start_of(seen(ran, broken))
+    assert start.hopeless is None
+    start.see(seen(status={"startTime": "2026-01-01T00:05:00Z"}))
+    assert (start.has_started, start.hopeless) == (False, None)
+
+
+def test_the_youngest_pod_that_is_held_up_tells_why() -> None:
+    old = pod({"waiting": {"reason": "ErrImagePull", "message": "old"}}, creationTimestamp="1")
+    young = pod({"waiting": {"reason": "ErrImagePull", "message": "young"}}, creationTimestamp="2")
+    start = start_of(seen(young, old))
+    cause = start.diagnose()
+    assert cause is not None
+    assert cause.message.endswith("young")
+    # It may heal.
+    assert start.hopeless is None
+    start.see(seen(pod({"waiting": {"reason": "PodInitializing"}}, creationTimestamp="2")))
+    cause = start.diagnose()
+    assert cause is not None
+    assert cause.message.endswith("old")
 
 
 def test_a_container_that_is_restarted_again_and_again_is_told_by_how_it_ended() -> None:
-    cause = diagnose_start(seen(pod({"waiting": BACK_OFF}, NOT_FOUND)))
+    cause = start_of(seen(pod({"waiting": BACK_OFF}, NOT_FOUND))).diagnose()
     assert cause is not None
     assert cause.reason == "CrashLoopBackOff"
     assert str(cause) == (
