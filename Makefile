@@ -70,8 +70,9 @@ test-oldest: ## Run the unit and Airflow tests with the oldest versions supporte
 	$(OLDEST)/pytest -n $(WORKERS) tests/unit tests/airflow
 
 .PHONY: bench
-bench: setup ## Measure what 5,000 waiting flow runs cost a triggerer
+bench: setup ## Measure what 5,000 waiting flow runs, or one of 5,000 pods, cost a triggerer
 	$(BIN)/python -m tests.bench.triggerer
+	$(BIN)/python -m tests.bench.indexed
 
 .PHONY: lock
 lock: setup ## Pin the newest versions in constraints.txt
