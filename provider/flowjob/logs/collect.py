@@ -16,7 +16,7 @@ from flowjob.flow_run import flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.lines import DISORDER, log_lines, split_line
 from flowjob.logs.selection import LogSelection, LogStream
-from flowjob.status.observation import container_status
+from flowjob.status.observation import container_status, is_pod_of
 
 # By pod uid and container: the time of the last line that was taken.
 Positions = dict[str, str]
@@ -53,6 +53,7 @@ async def collect_logs(
             pod
             async for page in cluster.pages(path, flow_run_selector(job))
             for pod in page["items"]
+            if is_pod_of(job, pod)
         ]
         taken = dict(positions)
         for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):

@@ -8,7 +8,7 @@ from flowjob.cluster.paths import pods_path
 from flowjob.exceptions import ClusterError
 from flowjob.flow_run import flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.status.observation import Observation, has_ended
+from flowjob.status.observation import Observation, has_ended, is_pod_of
 from flowjob.status.outcome import Outcome, outcome_of, outcome_of_flow
 
 
@@ -30,6 +30,7 @@ async def read_outcome(cluster: Cluster, job: KubernetesObject) -> Outcome | Non
                 pods_path(metadata["namespace"]), flow_run_selector(found)
             )
             for pod in page["items"]
+            if is_pod_of(found, pod)
         }
     except ApiError as error:
         raise ClusterError(f"cannot list the pods: {error}") from None
