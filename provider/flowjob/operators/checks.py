@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from flowjob.exceptions import FlowError, FlowJobError, JobSpecError
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
 
 # Arguments that never reach Airflow's database.
 PRIVATE_ARGUMENTS = ("job_spec", "env")
@@ -16,10 +20,9 @@ def check_seconds(task_id: str, name: str, value: Any) -> None:
 
     :raises FlowError: it is none.
     """
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise _wrong(task_id, name, value, "a number of seconds, or None")
-    if value is not None and not value > 0:
-        raise _wrong(task_id, name, value, "a number of seconds, or None")
+    if value is None or (type(value) in (int, float) and value > 0):
+        return
+    raise _wrong(task_id, name, value, "a number of seconds, or None")
 
 
 def check_choice(
@@ -39,8 +42,10 @@ def read_exit_codes(task_id: str, value: Any) -> frozenset[int]:
 
     :raises FlowError: it is none of these.
     """
+    if value is None:
+        return frozenset()
     is_collection = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
-    codes = list(value) if is_collection else [] if value is None else [value]
+    codes = list(value) if is_collection else [value]
     if not all(isinstance(code, int) and not isinstance(code, bool) for code in codes):
         wanted = "an exit code, a whole number such as 99, or a list of some"
         raise _wrong(task_id, "skip_on_exit_code", value, wanted)
@@ -83,6 +88,25 @@ def check_parameters(task_id: str, value: Any) -> None:
             f"task {task_id!r}: parameters is a {type(value).__name__}: give a mapping of names "
             "to JSON values"
         )
+
+
+@cache
+def default_deferrable() -> bool:
+    """Return what ``[operators] default_deferrable`` says, which is asked once in a process."""
+    from airflow.configuration import conf
+
+    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
+
+
+def check_default_args(dag: DAG | None, **given: Any) -> None:
+    """Refuse private arguments that come from the DAG's ``default_args``, which Airflow stores.
+
+    :param given: what the task got; one of its own is no other's.
+    :raises FlowJobError: see ``check_not_stored``.
+    """
+    default_args = dag.default_args if dag else {}
+    stored = {name: value for name, value in given.items() if value is default_args.get(name)}
+    check_not_stored("default_args hold", stored)
 
 
 def check_not_stored(where: str, arguments: Mapping[str, Any]) -> None:

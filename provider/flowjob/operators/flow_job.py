@@ -19,11 +19,11 @@ from flowjob.flows.base import FlowConnection
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.launch.manifest import JobArguments, has_jinja
 from flowjob.operators.checks import (
-    PRIVATE_ARGUMENTS,
     check_choice,
-    check_not_stored,
+    check_default_args,
     check_parameters,
     check_seconds,
+    default_deferrable,
     read_env,
     read_exit_codes,
 )
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 OnFinish = Literal["keep", "delete", "delete_succeeded"]
 WaitFor = Literal["job", "flow"]
+_ON_FINISH, _WAIT_FOR = get_args(OnFinish), get_args(WaitFor)
 
 # Airflow resumes a task so when its trigger failed or timed out.
 _TRIGGER_FAILED = "__fail__"
@@ -111,6 +112,25 @@ class FlowJobOperator(BaseOperator):
     ui_color = "#326ce5"
     ui_fgcolor = "#fff"
 
+    job_spec_file: str | None
+    image: str | None
+    flow: Any
+    parameters: dict[str, Any] | None
+    env: dict[str, str] | None
+    namespace: str | None
+    name: str | None
+    kubernetes_conn_id: str
+    deferrable: bool
+    startup_timeout: float | None
+    skip_on_exit_code: frozenset[int]
+    wait_for: WaitFor
+    log_containers: str | Sequence[str]
+    logging_interval: float | None
+    on_finish: OnFinish
+    _job_spec: JobSpec | None = None
+    _task_try: TaskTry | None = None
+    _is_to_end = False
+
     def __init__(
         self,
         *,
@@ -133,52 +153,44 @@ class FlowJobOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._refuse_default_args(job_spec=job_spec, env=env)
-        self.job_spec_file = job_spec_file
-        self.image = image
-        self.flow = flow
-        self.parameters = parameters
-        self.env = read_env(self.task_id, env)
-        self.namespace = namespace
-        self.name = name
-        self.kubernetes_conn_id = kubernetes_conn_id
-        self.deferrable = _default_deferrable() if deferrable is None else deferrable
-        self.startup_timeout = startup_timeout
-        self.skip_on_exit_code = read_exit_codes(self.task_id, skip_on_exit_code)
-        self.wait_for = wait_for
-        self.log_containers = log_containers
-        self.logging_interval = logging_interval
-        self.on_finish = on_finish
-        self._task_try: TaskTry | None = None
-        self._is_to_end = False
-        self._check_arguments()
+        task_id = self.task_id
+        if job_spec is not None or env is not None:
+            check_default_args(self.get_dag(), job_spec=job_spec, env=env)
+        # All at once: Airflow's __setattr__ has nothing to do with them yet, and takes as long for
+        # each as the whole of this.
+        vars(self).update(
+            job_spec_file=job_spec_file,
+            image=image,
+            flow=flow,
+            parameters=parameters,
+            env=read_env(task_id, env),
+            namespace=namespace,
+            name=name,
+            kubernetes_conn_id=kubernetes_conn_id,
+            deferrable=default_deferrable() if deferrable is None else deferrable,
+            startup_timeout=startup_timeout,
+            skip_on_exit_code=read_exit_codes(task_id, skip_on_exit_code),
+            wait_for=wait_for,
+            log_containers=log_containers,
+            logging_interval=logging_interval,
+            on_finish=on_finish,
+        )
+        check_seconds(task_id, "startup_timeout", startup_timeout)
+        check_seconds(task_id, "logging_interval", logging_interval)
+        check_choice(task_id, "on_finish", on_finish, _ON_FINISH)
+        check_choice(task_id, "wait_for", wait_for, _WAIT_FOR)
+        if isinstance(log_containers, str):
+            more = " or a list of names"
+            check_choice(task_id, "log_containers", log_containers, ("flow", "all"), more)
+        check_parameters(task_id, parameters)
         if (job_spec_file is None) == (job_spec is None):
-            raise JobSpecError(f"task {self.task_id!r}: give either job_spec_file or job_spec")
-        self._job_spec = JobSpec.from_dict(job_spec) if job_spec is not None else None
+            raise JobSpecError(f"task {task_id!r}: give either job_spec_file or job_spec")
+        if job_spec is not None:
+            self._job_spec = JobSpec.from_dict(job_spec)
         if not hasattr(flow, "resolve"):  # an XComArg has its value when the task runs
             as_flow(flow)
-        self._depend_on_xcoms_of_env()
-
-    def _refuse_default_args(self, **given: Any) -> None:
-        """Refuse what comes from the DAG's default_args and Airflow would store there."""
-        dag = self.get_dag()
-        default_args = dag.default_args if dag else {}
-        stored = {
-            name: given[name]
-            for name in PRIVATE_ARGUMENTS
-            if given[name] is not None and given[name] is default_args.get(name)
-        }
-        check_not_stored("default_args hold", stored)
-
-    def _check_arguments(self) -> None:
-        for name in ("startup_timeout", "logging_interval"):
-            check_seconds(self.task_id, name, getattr(self, name))
-        check_choice(self.task_id, "on_finish", self.on_finish, get_args(OnFinish))
-        check_choice(self.task_id, "wait_for", self.wait_for, get_args(WaitFor))
-        if isinstance(self.log_containers, str):
-            more = " or a list of names"
-            check_choice(self.task_id, "log_containers", self.log_containers, ("flow", "all"), more)
-        check_parameters(self.task_id, self.parameters)
+        if env:
+            self._depend_on_xcoms_of_env()
 
     def _depend_on_xcoms_of_env(self) -> None:
         """Do for ``env``, which is no template field, what Airflow does for those."""
@@ -196,9 +208,9 @@ class FlowJobOperator(BaseOperator):
         return CheckedPartial.of(super().partial(**kwargs))
 
     def prepare_template(self) -> None:
-        """Load the job spec when the DAG is parsed and knows its file (Airflow calls this)."""
+        """Check the job spec when the DAG is parsed and knows its file (Airflow calls this)."""
         if isinstance(self.job_spec_file, str) and not has_jinja(self.job_spec_file):
-            self._job_spec = load_job_spec(self, self.job_spec_file)
+            load_job_spec(self, self.job_spec_file)
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the template fields; a ``Flow`` is copied first, as Airflow renders in place."""
@@ -243,7 +255,7 @@ class FlowJobOperator(BaseOperator):
             self._task_try.on_kill()
 
     def loaded_job_spec(self) -> JobSpec:
-        """Return the job spec, which is loaded now if it was not when the DAG was parsed.
+        """Return the job spec; one that was loaded when the DAG was parsed is not read again.
 
         :raises JobSpecError: it is not what it should be.
         """
@@ -279,12 +291,6 @@ class FlowJobOperator(BaseOperator):
 
             self.on_success_callback = [*self.on_success_callback, delete]
         return end.result
-
-
-def _default_deferrable() -> bool:
-    from airflow.configuration import conf
-
-    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
 
 
 def _flow_connection(conn_id: str) -> FlowConnection:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from functools import lru_cache
 
 from airflow.sdk import BaseOperator
 
-from flowjob.exceptions import JobSpecError
+from flowjob.exceptions import JobSpecError, JobSpecMissingError
 from flowjob.spec.job_spec import JobSpec
 
 
@@ -17,12 +18,18 @@ def load_job_spec(operator: BaseOperator, file: str) -> JobSpec:
     :raises JobSpecError: there is none, or it is not what it should be.
     """
     dag = operator.get_dag()
-    folders = [Path(dag.fileloc).parent] if dag else []
-    folders += [Path(folder) for folder in (dag and dag.template_searchpath) or []]
-    # Joined to an absolute path, a folder gives that path.
-    candidates = [folder / file for folder in folders] or [Path(file)]
-    found = next((path for path in candidates if path.exists()), None)
-    if found is None:
-        places = ", ".join(dict.fromkeys(str(path) for path in candidates))
-        raise JobSpecError(f"task {operator.task_id!r}: no job spec at {places}")
-    return JobSpec.from_file(found)
+    searchpath = tuple(dag.template_searchpath or ()) if dag else ()
+    candidates = _candidates(file, dag.fileloc if dag else "", searchpath)
+    for path in candidates:
+        try:
+            return JobSpec.from_file(path)
+        except JobSpecMissingError:
+            continue
+    places = ", ".join(dict.fromkeys(candidates))
+    raise JobSpecError(f"task {operator.task_id!r}: no job spec at {places}")
+
+
+@lru_cache
+def _candidates(file: str, dag_file: str, searchpath: tuple[str, ...]) -> list[str]:
+    """Return where a job spec may be; joined to an absolute path, a folder gives that path."""
+    return [os.path.join(folder, file) for folder in (os.path.dirname(dag_file), *searchpath)]
