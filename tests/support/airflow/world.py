@@ -50,7 +50,7 @@ def fragile_airflow(new_airflow: NewAirflow, effects: Path) -> Iterator[AirflowI
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
         # The tasks of a scheduler that went away are taken over by the next one.
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "30",
         # Hundreds of tasks are started here, which must not keep the scheduler from its heartbeat:
         # the tasks of one that seems dead are taken from it.
         "AIRFLOW__CORE__PARALLELISM": "8",
