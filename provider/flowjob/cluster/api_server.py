@@ -18,7 +18,7 @@ from flowjob.status.refusal import is_full_quota
 from flowjob.timeouts import PATIENCE
 
 # Objects in one answer to a list: parsing more of them would hold up a triggerer's event loop.
-_PAGE = "200"
+_PAGE = "100"
 
 
 class Cluster(Transport):

@@ -49,6 +49,11 @@ class PrefectHook(BaseHook):
         return FlowConnection(_with_port(url, connection.port), connection.password or "")
 
 
+def flow_connection(prefect_conn_id: str) -> FlowConnection:
+    """Read a connection of type ``prefect``; see ``PrefectHook.get_conn``."""
+    return PrefectHook(prefect_conn_id).get_conn()
+
+
 def _with_port(url: str, port: int | None) -> str:
     """Put a port where it belongs, before the path, unless the address has one."""
     parts = urlsplit(url)

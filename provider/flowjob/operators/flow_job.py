@@ -15,7 +15,6 @@ from airflow.sdk import BaseOperator
 from flowjob.exceptions import JobSpecError
 from flowjob.flow_run import flow_run_id_of
 from flowjob.flows import Flow, as_flow
-from flowjob.flows.base import FlowConnection
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.launch.manifest import JobArguments, has_jinja
 from flowjob.operators.checks import (
@@ -27,7 +26,7 @@ from flowjob.operators.checks import (
     read_env,
     read_exit_codes,
 )
-from flowjob.operators.job_spec_file import load_job_spec
+from flowjob.operators.job_spec_file import check_job_spec, load_job_spec
 from flowjob.operators.mapping import CheckedPartial, check_partial
 from flowjob.spec.job_spec import JobSpec
 
@@ -42,7 +41,8 @@ if TYPE_CHECKING:
 
 OnFinish = Literal["keep", "delete", "delete_succeeded"]
 WaitFor = Literal["job", "flow"]
-_ON_FINISH, _WAIT_FOR = get_args(OnFinish), get_args(WaitFor)
+# Of what most operators leave as it is; there may be thousands in a DAG file.
+_DEFAULTS = (600, None, "keep", "job", "flow")
 
 # Airflow resumes a task so when its trigger failed or timed out.
 _TRIGGER_FAILED = "__fail__"
@@ -163,7 +163,7 @@ class FlowJobOperator(BaseOperator):
             image=image,
             flow=flow,
             parameters=parameters,
-            env=read_env(task_id, env),
+            env=env and read_env(task_id, env),
             namespace=namespace,
             name=name,
             kubernetes_conn_id=kubernetes_conn_id,
@@ -175,20 +175,22 @@ class FlowJobOperator(BaseOperator):
             logging_interval=logging_interval,
             on_finish=on_finish,
         )
-        check_seconds(task_id, "startup_timeout", startup_timeout)
-        check_seconds(task_id, "logging_interval", logging_interval)
-        check_choice(task_id, "on_finish", on_finish, _ON_FINISH)
-        check_choice(task_id, "wait_for", wait_for, _WAIT_FOR)
-        if isinstance(log_containers, str):
-            more = " or a list of names"
-            check_choice(task_id, "log_containers", log_containers, ("flow", "all"), more)
-        check_parameters(task_id, parameters)
+        if (startup_timeout, logging_interval, on_finish, wait_for, log_containers) != _DEFAULTS:
+            check_seconds(task_id, "startup_timeout", startup_timeout)
+            check_seconds(task_id, "logging_interval", logging_interval)
+            check_choice(task_id, "on_finish", on_finish, get_args(OnFinish))
+            check_choice(task_id, "wait_for", wait_for, get_args(WaitFor))
+            if isinstance(log_containers, str):
+                more = " or a list of names"
+                check_choice(task_id, "log_containers", log_containers, ("flow", "all"), more)
+        if parameters is not None:
+            check_parameters(task_id, parameters)
         if (job_spec_file is None) == (job_spec is None):
             raise JobSpecError(f"task {task_id!r}: give either job_spec_file or job_spec")
         if job_spec is not None:
             self._job_spec = JobSpec.from_dict(job_spec)
-        if not hasattr(flow, "resolve"):  # an XComArg has its value when the task runs
-            as_flow(flow)
+        if type(flow) is not list and not hasattr(flow, "resolve"):
+            as_flow(flow)  # an XComArg has its value when the task runs
         if env:
             self._depend_on_xcoms_of_env()
 
@@ -209,8 +211,9 @@ class FlowJobOperator(BaseOperator):
 
     def prepare_template(self) -> None:
         """Check the job spec when the DAG is parsed and knows its file (Airflow calls this)."""
-        if isinstance(self.job_spec_file, str) and not has_jinja(self.job_spec_file):
-            load_job_spec(self, self.job_spec_file)
+        file = self.job_spec_file
+        if type(file) is str and ("{" not in file or not has_jinja(file)):
+            check_job_spec(self, file)
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the template fields; a ``Flow`` is copied first, as Airflow renders in place."""
@@ -262,9 +265,10 @@ class FlowJobOperator(BaseOperator):
         return self._job_spec or load_job_spec(self, str(self.job_spec_file))
 
     def _enter(self, context: Context) -> TaskTry:
+        from flowjob.hooks.prefect import flow_connection
         from flowjob.worker.task_try import TaskTry
 
-        self._task_try = TaskTry(context, self.log, partial(_arguments_of, self), _flow_connection)
+        self._task_try = TaskTry(context, self.log, partial(_arguments_of, self), flow_connection)
         if self._is_to_end:
             # It was too early for a try: the modules were just being imported.
             self._task_try.on_kill()
@@ -291,12 +295,6 @@ class FlowJobOperator(BaseOperator):
 
             self.on_success_callback = [*self.on_success_callback, delete]
         return end.result
-
-
-def _flow_connection(conn_id: str) -> FlowConnection:
-    from flowjob.hooks.prefect import PrefectHook
-
-    return PrefectHook(conn_id).get_conn()
 
 
 def _arguments_of(operator: FlowJobOperator, context: Context) -> TryArguments:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
+import weakref
+from collections.abc import Callable
 from functools import lru_cache
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import DAG, BaseOperator
 
 from flowjob.exceptions import JobSpecError, JobSpecMissingError
 from flowjob.spec.job_spec import JobSpec
@@ -27,6 +30,32 @@ def load_job_spec(operator: BaseOperator, file: str) -> JobSpec:
             continue
     places = ", ".join(dict.fromkeys(candidates))
     raise JobSpecError(f"task {operator.task_id!r}: no job spec at {places}")
+
+
+def check_job_spec(operator: BaseOperator, file: str) -> None:
+    """Load the job spec for a DAG that is parsed, once for all its operators that name the file.
+
+    :raises JobSpecError: see ``load_job_spec``.
+    """
+    dag = operator.get_dag()
+    if dag is not None and _parsed.dag() is dag and file in _parsed.files:
+        return
+    load_job_spec(operator, file)
+    if dag is not None:
+        if _parsed.dag() is not dag:
+            _parsed.dag, _parsed.files = weakref.ref(dag), set()
+        _parsed.files.add(file)
+
+
+class _Parsed(threading.local):
+    """The DAG that this thread has parsed last, and the files of its operators."""
+
+    def __init__(self) -> None:
+        self.dag: Callable[[], DAG | None] = lambda: None
+        self.files: set[str] = set()
+
+
+_parsed = _Parsed()
 
 
 @lru_cache

@@ -17,7 +17,9 @@ from tests.support.odd_specs import SPECS
 
 OPERATORS = 1000
 PARTS = 20
-ROUNDS = 8
+ROUNDS = 16
+pytestmark = pytest.mark.alone
+
 Make = Callable[[DAG, str], BaseOperator]
 
 
