@@ -21,11 +21,12 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """What is answered: JSON or the very bytes, and whether the answer goes on after them."""
+    """What is answered: JSON or the very bytes, and whether the answer goes on or breaks after."""
 
     body: Manifest | bytes = b""
     status: int = 200
     goes_on: bool = False
+    breaks: bool = False
     headers: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -166,6 +167,10 @@ class FakeApiServer:
                 await response.write(answer.content)
             if answer.goes_on:
                 await self._ending.wait()
+            if answer.breaks:
+                assert request.transport is not None
+                request.transport.abort()
+                return response
             await response.write_eof()
         return response
 

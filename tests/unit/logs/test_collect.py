@@ -1,0 +1,102 @@
+"""A log that is fetched over what breaks off has each line once, and costs no task."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from flowjob.cluster.api_server import Cluster
+from flowjob.exceptions import ClusterError
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.logs.collect import collect_logs
+from flowjob.logs.follow import FlowLog
+from flowjob.logs.selection import LogSelection
+from flowjob.status.observation import Observation
+from flowjob.worker.loop_thread import LoopThread
+from tests.support.fake_api_server import Answer, FakeApiServer, forbidden, job
+
+JOB = job("sales")
+LINES = [f"2026-01-01T00:00:0{second}.000000001Z line {second}\n".encode() for second in range(9)]
+TOLD = [f"line {second}" for second in range(9)]
+
+
+def pod(name: str = "sales-1", owner: str = "uid-of-sales") -> KubernetesObject:
+    metadata = {
+        "name": name,
+        "namespace": "flows",
+        "uid": f"uid-of-{name}",
+        "labels": JOB["metadata"]["labels"],
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "ownerReferences": [{"uid": owner, "controller": True}],
+    }
+    ended = {"exitCode": 0, "reason": "Completed"}
+    statuses = [{"name": "flow", "restartCount": 0, "state": {"terminated": ended}}]
+    return {
+        "metadata": metadata,
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "flow"}]},
+        "status": {"phase": "Succeeded", "containerStatuses": statuses},
+    }
+
+
+@pytest.fixture
+def server(server: FakeApiServer) -> FakeApiServer:
+    pods = [pod(), pod("foreign", owner="another")]
+    server.tell("GET", "/pods", Answer({"kind": "PodList", "metadata": {}, "items": pods}))
+    server.tell("GET", "/foreign/log", Answer(b"2026-01-01T00:00:00Z not the flow's\n"))
+    return server
+
+
+def collected(cluster: Cluster, loop: LoopThread) -> list[str]:
+    lines: list[str] = []
+    loop.run(collect_logs(cluster, JOB, LogSelection(), lines.append, {}, is_over=True))
+    return lines
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(Answer(b"".join(LINES[:6]) + LINES[6][:9], breaks=True), id="breaks off"),
+        pytest.param(Answer(b"", 502), id="a bad gateway"),
+    ],
+)
+def test_what_breaks_off_costs_a_fetched_log_no_line_and_tells_none_twice(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread, first: Answer
+) -> None:
+    server.tell("GET", "/sales-1/log", first, Answer(b"".join(LINES)))
+    assert collected(cluster, loop) == TOLD
+    assert server.count("GET", "/sales-1/log") == 2
+
+
+def test_a_log_that_may_not_be_read_is_told_in_one_sentence(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    server.tell("GET", "/sales-1/log", forbidden("get", "pods/log"))
+    with pytest.raises(ClusterError, match="the flow's log cannot be read: HTTP 403"):
+        collected(cluster, loop)
+
+
+def test_a_bad_gateway_at_a_containers_end_costs_a_followed_log_no_line(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    server.tell("GET", "/sales-1/log", Answer(b"", 502), Answer(b"".join(LINES)))
+    lines: list[str] = []
+
+    async def follow() -> None:
+        log = FlowLog(cluster, LogSelection(), lines.append)
+        log.see(Observation(JOB, {"uid-of-sales-1": pod()}))
+        async with asyncio.timeout(20):
+            await log.finish()
+        await log.close()
+
+    loop.run(follow())
+    assert lines == TOLD
+
+
+def test_a_line_of_megabytes_without_an_end_comes_whole_and_soon(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    long = b"x" * 2**24
+    server.tell("GET", "/sales-1/log", Answer(b"2026-01-01T00:00:00Z " + long + b"\n"))
+    (line,) = collected(cluster, loop)
+    assert len(line) == len(long)
