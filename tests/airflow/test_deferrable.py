@@ -114,8 +114,12 @@ def test_a_task_that_is_marked_just_before_it_defers_leaves_no_job(
 
 def test_a_worker_goes_on_waiting_where_the_trigger_failed(world: World, proxied: Proxied) -> None:
     proxy, connection = proxied()
-    hold = proxy.hold_request("GET", "/jobs")
+    created = proxy.hold_reply("POST", "/jobs")
     run = world.start(connection=connection)
+    created.wait_until_reached()
+    # The first list after the worker's own is the trigger's.
+    hold = proxy.hold_request("GET", "/jobs")
+    created.let_go()
     hold.wait_until_reached()
     hold.refuse(404)
     run.wait_for_task("running")
@@ -249,6 +253,7 @@ class Waits:
         self._airflow.client.wait_for(condition, what, seconds)
 
 
+@pytest.mark.alone
 def test_two_hundred_tasks_wait_on_one_watch_and_hear_of_each_end_within_a_second(
     world: World, audit_log: AuditLog, airflow_namespace: str
 ) -> None:

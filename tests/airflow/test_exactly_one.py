@@ -8,6 +8,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -232,7 +233,9 @@ def test_twins_launch_one_job_each_of_fifty_times(
         ThreadPoolExecutor(2) as threads,
     ):
         for count in range(1, 51):
-            flow_run = new_flow_run()
+            # Each of a task instance of its own: a later try of one would adopt the first Job.
+            task_instance = TaskInstanceKey("dag", f"run {count}", "task")
+            flow_run = replace(new_flow_run(), task_instance=task_instance)
             manifest = spec.for_flow_run(flow_run, container, namespace=namespace, name=None)
 
             def launch(runs: FlowRuns, flow_run: Any = flow_run, manifest: Any = manifest) -> str:

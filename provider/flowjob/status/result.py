@@ -39,6 +39,8 @@ def parse_result(outcome: Outcome, limit: int) -> Any:
             f"the flow succeeded, but its result has {limit} bytes or more, which is what "
             f"Kubernetes keeps of a termination message; {_REMEDY}"
         )
+    if character := not_stored(text):
+        raise _not_kept(f"Airflow cannot store the character {character}")
     try:
         result = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
