@@ -17,7 +17,7 @@ from tests.support.odd_specs import SPECS
 
 OPERATORS = 1000
 PARTS = 20
-ROUNDS = 16
+ROUNDS = 30
 pytestmark = pytest.mark.alone
 
 Make = Callable[[DAG, str], BaseOperator]
