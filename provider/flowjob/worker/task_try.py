@@ -74,11 +74,15 @@ class TaskTry:
             arguments = self._make_arguments(self._context)
             flow_run = flow_run_of(self._context)
             with WorkerSession(arguments.kubernetes_conn_id, flow_run) as session:
-                with self._cancellable(session):
-                    end = step(Waiting(session, arguments, self._context, self._log))
-                if isinstance(end, Deferral):
-                    return end
-                return finish(session, arguments, self._xcoms, end, self._log)
+                try:
+                    with self._cancellable(session):
+                        end = step(Waiting(session, arguments, self._context, self._log))
+                    if isinstance(end, Deferral):
+                        return end
+                    return finish(session, arguments, self._xcoms, end, self._log)
+                finally:
+                    # A kill's signal may come while the session closes: its loop is gone then.
+                    self._session = None
 
     @contextmanager
     def _cancellable(self, session: WorkerSession) -> Iterator[None]:
