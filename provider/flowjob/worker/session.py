@@ -60,8 +60,12 @@ class WorkerSession:
 
         :raises FlowRunCancelledError: it was.
         """
-        self._loop.run(self._kill_if_ended())
+        self.kill_if_ended()
         self.execution.raise_if_killed()
+
+    def kill_if_ended(self) -> None:
+        """Kill the flow run if the task was ended in Airflow: its next step hears of it."""
+        self._loop.run(self._kill_if_ended())
 
     async def _on_kill(self) -> None:
         if not await self._kill_if_ended():
