@@ -6,14 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from flowjob.cluster.errors import ApiError, refusal
-from flowjob.cluster.paths import job_path, jobs_path
+from flowjob.cluster.paths import job_path, jobs_path, pods_path
 from flowjob.cluster.patience import REFUSALS, Patience
 from flowjob.cluster.retries import pause
 from flowjob.cluster.transport import Transport
 from flowjob.exceptions import ClusterError, JobRefusedError
-from flowjob.flow_run import FLOW_RUN_ID_LABEL, flow_run_id_of, label, task_instance_of
+from flowjob.flow_run import (
+    FLOW_RUN_ID_LABEL,
+    flow_run_id_of,
+    flow_run_selector,
+    label,
+    task_instance_of,
+)
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.job import is_being_deleted
+from flowjob.status.observation import is_pod_of
 from flowjob.status.refusal import is_full_quota
 from flowjob.timeouts import PATIENCE
 
@@ -161,6 +168,20 @@ class Cluster(Transport):
                 return False
             raise ClusterError(f"cannot delete the Job {metadata['name']!r}: {error}") from None
         return True
+
+    async def pods_of(self, job: KubernetesObject) -> list[KubernetesObject]:
+        """List a Job's own pods; others may have its labels.
+
+        :param job: the Job, of which its metadata suffices.
+        :raises ApiError: the right to list is missing, or the namespace is.
+        """
+        path = pods_path(job["metadata"]["namespace"])
+        return [
+            pod
+            async for page in self.pages(path, flow_run_selector(job))
+            for pod in page["items"]
+            if is_pod_of(job, pod)
+        ]
 
     async def pages(
         self,

@@ -10,13 +10,11 @@ from datetime import datetime
 
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError, describe, is_transient
-from flowjob.cluster.paths import pods_path
 from flowjob.exceptions import ClusterError
-from flowjob.flow_run import flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.lines import DISORDER, log_lines, split_line
 from flowjob.logs.selection import LogSelection, LogStream
-from flowjob.status.observation import container_status, is_pod_of
+from flowjob.status.observation import container_status
 
 # By pod uid and container: the time of the last line that was taken.
 Positions = dict[str, str]
@@ -47,14 +45,8 @@ async def collect_logs(
     :returns: how far each log was taken.
     :raises ClusterError: the API server is away for too long, or refuses to tell.
     """
-    path = pods_path(job["metadata"]["namespace"])
     try:
-        pods = [
-            pod
-            async for page in cluster.pages(path, flow_run_selector(job))
-            for pod in page["items"]
-            if is_pod_of(job, pod)
-        ]
+        pods = await cluster.pods_of(job)
         taken = dict(positions)
         for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
             if pod["metadata"]["uid"] in without:

@@ -212,7 +212,7 @@ class FlowJobOperator(BaseOperator):
     def prepare_template(self) -> None:
         """Check the job spec when the DAG is parsed and knows its file (Airflow calls this)."""
         file = self.job_spec_file
-        if type(file) is str and ("{" not in file or not has_jinja(file)):
+        if type(file) is str and not has_jinja(file):
             check_job_spec(self, file)
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:

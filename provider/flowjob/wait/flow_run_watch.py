@@ -15,7 +15,7 @@ from flowjob.cluster.watch import Changed, Listed, list_and_watch
 from flowjob.exceptions import ClusterError
 from flowjob.flow_run import flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.status.observation import Observation, is_pod_of
+from flowjob.status.observation import Observation
 from flowjob.status.trimming import trimmed
 from flowjob.timeouts import LONGEST_LOOK, REMINDER
 from flowjob.wait.followed_jobs import FollowedJob, FollowedJobs
@@ -99,14 +99,8 @@ class FlowRunWatch:
 
         :raises ClusterError: the API server is away for too long, or refuses to tell.
         """
-        path, selector = pods_path(self._namespace), flow_run_selector(job)
         try:
-            return [
-                trimmed(pod)
-                async for page in self._cluster.pages(path, selector)
-                for pod in page["items"]
-                if is_pod_of(job, pod)
-            ]
+            return [trimmed(pod) for pod in await self._cluster.pods_of(job)]
         except ApiError as error:
             if _is_forbidden(error):
                 return []

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError
-from flowjob.cluster.paths import pods_path
 from flowjob.exceptions import ClusterError
-from flowjob.flow_run import flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.status.observation import Observation, has_ended, is_pod_of
+from flowjob.status.observation import Observation, has_ended
 from flowjob.status.outcome import Outcome, outcome_of, outcome_of_flow
 
 
@@ -24,14 +22,7 @@ async def read_outcome(cluster: Cluster, job: KubernetesObject) -> Outcome | Non
     if found is None or found["metadata"]["uid"] != metadata["uid"]:
         return None
     try:
-        pods = {
-            pod["metadata"]["uid"]: pod
-            async for page in cluster.pages(
-                pods_path(metadata["namespace"]), flow_run_selector(found)
-            )
-            for pod in page["items"]
-            if is_pod_of(found, pod)
-        }
+        pods = {pod["metadata"]["uid"]: pod for pod in await cluster.pods_of(found)}
     except ApiError as error:
         raise ClusterError(f"cannot list the pods: {error}") from None
     observation = Observation(found, pods)

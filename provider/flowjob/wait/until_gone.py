@@ -8,11 +8,8 @@ from contextlib import aclosing
 
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError
-from flowjob.cluster.paths import pods_path
 from flowjob.exceptions import ClusterError
-from flowjob.flow_run import flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.status.observation import is_pod_of
 from flowjob.timeouts import REMINDER
 from flowjob.wait.flow_run_watch import watch_of
 
@@ -61,15 +58,9 @@ async def _until_gone(cluster: Cluster, job: KubernetesObject) -> None:
 async def _what_is_left(cluster: Cluster, job: KubernetesObject) -> str:
     """Say which pods, and whose finalizers, keep a Job from going; nothing: it is not known."""
     metadata = job["metadata"]
-    path = pods_path(metadata["namespace"])
     try:
         found = await cluster.find_job(metadata["namespace"], metadata["name"])
-        pods = [
-            pod
-            async for page in cluster.pages(path, flow_run_selector(job))
-            for pod in page["items"]
-            if is_pod_of(job, pod)
-        ]
+        pods = await cluster.pods_of(job)
     except (ApiError, ClusterError):
         return ""
     told = [f"its pod {_with_finalizers(pod)} still ends" for pod in pods[:_MOST_NAMED]]
