@@ -58,7 +58,7 @@ def test_an_earlier_job_that_does_not_go_is_waited_for_so_long_and_what_holds_it
         assert "is not gone after 3 s" in str(raised.value)
         assert f"its pod {pod} (held by its finalizers: {FINALIZER}" in str(raised.value)
         assert raised.value.heals_by_retry
-    assert len(batch_v1.list_namespaced_job(namespace).items) == 1
+        assert len(batch_v1.list_namespaced_job(namespace).items) == 1
 
 
 def test_who_waits_for_an_earlier_job_is_told_each_minute_what_holds_it(
@@ -100,7 +100,7 @@ def test_a_kill_wakes_a_launch_that_waits_for_an_earlier_job(
         with pytest.raises(FlowRunCancelledError, match="and has no Job"):
             launching.result(5)
         assert time.monotonic() - killed < 5
-    assert len(batch_v1.list_namespaced_job(namespace).items) == 1
+        assert len(batch_v1.list_namespaced_job(namespace).items) == 1
 
 
 def test_a_kill_of_a_create_without_an_answer_deletes_what_the_server_took(
