@@ -72,7 +72,7 @@ def make_dags(suffix: str, default_args: dict[str, Any]) -> None:
         schedule=None,
         params=PARAMS,
         default_args=retried,
-        dagrun_timeout=timedelta(seconds=10),
+        dagrun_timeout=timedelta(seconds=20),
     ):
         FlowJobOperator(task_id="flow", **COMMON)
 

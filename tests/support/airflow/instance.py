@@ -86,8 +86,9 @@ class AirflowInstance:
         self.url = f"http://127.0.0.1:{self.port}"
         self._postgres = postgres
         self.environment = {
-            # Settings of another Airflow of the caller's have no say here.
-            **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
+            # Settings of another Airflow of the caller's have no say here; and an installed package
+            # is compiled once, not by each task's process.
+            **{n: v for n, v in os.environ.items() if not n.startswith(("AIRFLOW", "PYTHONDONT"))},
             **self._settings(dags_folders),
             **(environment or {}),
         }
@@ -251,7 +252,7 @@ class AirflowInstance:
                 "refresh_interval": 10,
             },
             "database": {**self._database_settings()},
-            "flowjob": {"airflow_name": f"test-{secrets.token_hex(8)}"},
+            "flowjob": {"airflow_name": f"test-{secrets.token_hex(8)}", "preload": True},
             "logging": {"base_log_folder": self.home / "logs"},
             "scheduler": {
                 "job_heartbeat_sec": 2,
