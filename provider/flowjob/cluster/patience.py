@@ -24,6 +24,9 @@ from flowjob.timeouts import DOUBT, REMINDER
 
 log = logging.getLogger(__name__)
 
+# Takes the level and the text of a line of the log.
+Say = Callable[[int, str], None]
+
 # HTTP statuses that may pass: of one whom the API server does not know, or not what it may do.
 UNKNOWN_USER = frozenset({401})
 REFUSALS = frozenset({401, 403})
@@ -38,6 +41,7 @@ class Patience:
     :param limit: seconds; None: any number.
     :param doubted: the statuses that are doubted.
     :param passes: tells which errors are waited for.
+    :param say: takes what is said; None (default): the log of who waits.
     :param clock: tells the seconds.
     """
 
@@ -48,12 +52,14 @@ class Patience:
         *,
         doubted: Collection[int] = UNKNOWN_USER,
         passes: Callable[[Exception], bool] = is_transient,
+        say: Say | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.doubted = doubted
         self._lack = lack
         self._limit = limit
         self._passes = passes
+        self._told = say or log.log
         self._clock = clock
         self.settle()
 
@@ -103,5 +109,5 @@ class Patience:
             return
         # Once is what a load balancer does, or a server that is started again.
         level = logging.INFO if self._said_at is None else logging.WARNING
-        log.log(level, "There is %s (%s): trying again", self._lack, describe(error))
+        self._told(level, f"There is {self._lack} ({describe(error)}): trying again")
         self._said_at = now

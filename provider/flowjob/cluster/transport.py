@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from flowjob.cluster.answers import read_object
 from flowjob.cluster.errors import api_error
 from flowjob.cluster.link import Link
-from flowjob.cluster.patience import UNKNOWN_USER, Patience
+from flowjob.cluster.patience import UNKNOWN_USER, Patience, Say
 from flowjob.cluster.retries import pause
 from flowjob.cluster.turns import Turns
 from flowjob.exceptions import RequestStoppedError
@@ -62,16 +62,22 @@ class Transport:
         """The namespace that the Airflow connection names, if any."""
         return self._link.connection.namespace
 
-    def patience(self, doubted: Collection[int] = UNKNOWN_USER, asked: str = "") -> Patience:
+    def patience(
+        self,
+        doubted: Collection[int] = UNKNOWN_USER,
+        asked: str = "",
+        say: Say | None = None,
+    ) -> Patience:
         """Return the patience with this API server of one who asks it something.
 
         :param doubted: the statuses that may pass, such as ``REFUSALS``.
         :param asked: what it is asked for, where that is worth to be told.
+        :param say: takes what is said meanwhile; None (default): the log of who asks.
         """
         host = self._link.connection.configuration.host
         about = f" to {asked}" if asked else ""
         lack = f"no usable answer from the API server {host}{about}"
-        return Patience(lack, PATIENCE, doubted=doubted)
+        return Patience(lack, PATIENCE, doubted=doubted, say=say)
 
     async def request(
         self,

@@ -15,7 +15,7 @@ from typing import Any
 from flowjob.cluster.answers import lines_of, read_object
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError, UnreadableAnswerError
-from flowjob.cluster.patience import REFUSALS, Patience
+from flowjob.cluster.patience import REFUSALS, Patience, Say
 from flowjob.cluster.retries import delays
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.trimming import trimmed
@@ -40,7 +40,7 @@ class Changed:
 
 
 async def list_and_watch(
-    cluster: Cluster, path: str, label_selector: str
+    cluster: Cluster, path: str, label_selector: str, say: Say | None = None
 ) -> AsyncGenerator[Listed | Changed]:
     """Yield the state of a collection and then each change of it, without end.
 
@@ -50,20 +50,20 @@ async def list_and_watch(
 
     :param path: REST path of the collection.
     :param label_selector: Kubernetes label selector of the objects.
+    :param say: takes what is said while nothing can be seen; None (default): the log.
     :raises ApiError: the right to list or watch is missing, or the namespace is.
     :raises ClusterError: the API server could not be reached for ten minutes.
     """
     version = ""
     retries = delays()
-    patience = cluster.patience(asked=f"the watch of {path}")
+    patience = cluster.patience(asked=f"the watch of {path}", say=say)
     while True:
         delay = next(retries)
         try:
             if not version:
                 items, version = await _list(cluster, path, label_selector, patience)
-                patience.doubted = REFUSALS
                 yield Listed(items)
-            async for event in _watch_once(cluster, path, label_selector, version):
+            async for event in _watch_once(cluster, path, label_selector, version, patience):
                 retries = delays()
                 patience.settle()
                 version = _version_of(event) or version
@@ -95,7 +95,7 @@ async def _list(
 
 
 async def _watch_once(
-    cluster: Cluster, path: str, label_selector: str, version: str
+    cluster: Cluster, path: str, label_selector: str, version: str, patience: Patience
 ) -> AsyncIterator[KubernetesObject]:
     query = {
         "labelSelector": label_selector,
@@ -105,6 +105,7 @@ async def _watch_once(
         "timeoutSeconds": str(WATCH_TIMEOUT),
     }
     async with cluster.open("GET", path, query, silence=WATCH_SILENCE) as response:
+        patience.doubted = REFUSALS
         async for line in lines_of(response):
             event = read_object(line, "type")
             if event["type"] == "ERROR":

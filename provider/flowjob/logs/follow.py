@@ -14,13 +14,15 @@ from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.lines import DISORDER, LINE, log_lines
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.job import is_being_deleted
-from flowjob.status.observation import Observation, container_status, restart_policy
+from flowjob.status.observation import Observation, container_status, is_final, restart_policy
 from flowjob.timeouts import LOG_FINISH_TIMEOUT, STATUS_LAG
 
 log = logging.getLogger(__name__)
 
 Emit = Callable[[str], None]
 
+# Of thousands of pods that cannot be read, so many are told one by one.
+_ERRORS_TOLD = 10
 # So many timestamps are kept before the old ones are forgotten.
 _PRUNE_AT = 10_000
 
@@ -194,7 +196,7 @@ class LogFollower:
     def _stays_ended(self) -> bool:
         return (
             restart_policy(self._pod, self._stream.container) == "Never"
-            or (self._pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+            or is_final(self._pod)
             or is_being_deleted(self._pod)
         )
 
@@ -238,9 +240,11 @@ class FlowLog:
         done, unfinished = await asyncio.wait(tasks, timeout=LOG_FINISH_TIMEOUT)
         if unfinished:
             log.warning("The flow's log was not read to its end within %s s", LOG_FINISH_TIMEOUT)
-        for task in done:
-            if error := task.exception():
-                log.warning("The flow's log cannot be read: %s", describe(error))
+        errors = [error for task in done if (error := task.exception())]
+        for error in errors[:_ERRORS_TOLD]:
+            log.warning("The flow's log cannot be read: %s", describe(error))
+        if more := errors[_ERRORS_TOLD:]:
+            log.warning("Nor can %d more logs of the flow's", len(more))
 
     async def close(self) -> None:
         """Stop following."""

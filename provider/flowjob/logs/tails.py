@@ -13,17 +13,20 @@ from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.lines import log_lines, split_line
 from flowjob.logs.selection import LAST_LINES, LogSelection, LogStream
 from flowjob.status.job import is_being_deleted, true_condition
-from flowjob.status.observation import Observation
+from flowjob.status.observation import Observation, is_final
 from flowjob.timeouts import TAIL_TIMEOUT
 
 _BYTES = 16 * 1024
+# A Job that fails may have thousands of pods, and the triggerer neither the connections nor, in its
+# log, the room for all.
+_PODS = 20
 
 
 class PodTails:
     """Reads along once a pod's end is announced; use it as a context manager.
 
     A Job that reaches its deadline, or its limit of restarts, has its pods deleted: the condition
-    FailureTarget and the pods' deletionTimestamp say so before.
+    FailureTarget and the pods' deletionTimestamp say so before. Of many pods the first 20 are read.
     """
 
     def __init__(self, cluster: Cluster, selection: LogSelection) -> None:
@@ -32,6 +35,9 @@ class PodTails:
         # By pod uid and container.
         self._readers: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._tails: dict[tuple[str, str], deque[str]] = {}
+        # The uids of the pods that are read, and of those beyond.
+        self._read_pods: set[str] = set()
+        self._left_out: set[str] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -45,8 +51,13 @@ class PodTails:
         """Take what was just seen of the flow run."""
         all_end = true_condition(observation.job, "FailureTarget") is not None
         for uid, pod in observation.pods.items():
-            if not (all_end or is_being_deleted(pod)):
+            if not (is_being_deleted(pod) or (all_end and not is_final(pod))):
                 continue
+            if uid not in self._read_pods:
+                if len(self._read_pods) == _PODS:
+                    self._left_out.add(uid)
+                    continue
+                self._read_pods.add(uid)
             for stream in self._selection.streams(pod):
                 key = uid, stream.container
                 if key not in self._readers:
@@ -59,7 +70,7 @@ class PodTails:
             await asyncio.wait(self._readers.values(), timeout=TAIL_TIMEOUT)
         told: list[str] = []
         for (uid, _), tail in self._tails.items():
-            if not tail or not (observation.job_gone or is_being_deleted(observation.pods[uid])):
+            if not tail or not _is_taken(observation, uid):
                 continue
             lines = _last_bytes(tail)
             name = observation.pods[uid]["metadata"]["name"]
@@ -67,6 +78,8 @@ class PodTails:
             for line in lines:
                 emit(line)
             told.append(uid)
+        if more := sum(_is_taken(observation, uid) for uid in self._left_out):
+            emit(f"The cluster takes {more} more pods away, and their last lines are not kept")
         return told
 
     async def _read(self, pod: KubernetesObject, stream: LogStream, tail: deque[str]) -> None:
@@ -78,6 +91,10 @@ class PodTails:
         ) as lines:
             async for line in lines:
                 tail.append(stream.prefix + split_line(line)[1])
+
+
+def _is_taken(observation: Observation, uid: str) -> bool:
+    return observation.job_gone or is_being_deleted(observation.pods[uid])
 
 
 def _last_bytes(lines: deque[str]) -> list[str]:

@@ -18,7 +18,7 @@ from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.observation import Observation
 from flowjob.status.trimming import trimmed
 from flowjob.timeouts import LONGEST_LOOK, REMINDER
-from flowjob.wait.followed_jobs import FollowedJob, FollowedJobs
+from flowjob.wait.followed_jobs import FollowedJob, FollowedJobs, Word
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,9 @@ class FlowRunWatch:
         self._asked_again = asked_again
         self._jobs = FollowedJobs()
         # Whether it is known which Jobs there are, or that nobody tells.
-        self._has_begun = asyncio.Event()
+        self._has_begun = False
+        # By REST path: what was last said of a collection that cannot be seen now.
+        self._lacks: dict[str, Word] = {}
         self._turn = asyncio.Lock()
         self._error: Exception | None = None
 
@@ -76,17 +78,25 @@ class FlowRunWatch:
         """Yield what is known of a flow run, at once and after each change, without end.
 
         With it come, by uid, the pods that are not as they were the last time. A Job that the watch
-        does not show, such as where the right to watch is missing, is read now and then.
+        does not show, such as where the right to watch is missing, is read now and then. What the
+        watch waits for is said in the log of each who follows.
 
         :param job: the Job, of which its metadata suffices.
         :raises ClusterError: the API server is away for too long, or refuses to tell.
         """
         loop, looks, next_look = asyncio.get_running_loop(), delays(LONGEST_LOOK), 0.0
         with self._jobs.follow(job) as (followed, follower):
-            await self._has_begun.wait()
+            for lack in self._lacks.values():
+                follower.say(lack)
             while True:
                 await self._take_turn()
+                for level, text in follower.take_words():
+                    log.log(level, "%s", text)
                 self._raise_error(job)
+                if not self._has_begun:
+                    follower.has_news.clear()
+                    await follower.has_news.wait()
+                    continue
                 is_to_be_read = not (followed.is_watched or followed.observation.job_gone)
                 if is_to_be_read and loop.time() >= next_look:
                     await self._look(followed, job)
@@ -152,10 +162,16 @@ class FlowRunWatch:
         without: str,
     ) -> None:
         """Watch a collection; where the right to is missing, ask for it again and again."""
+
+        def say(level: int, text: str) -> None:
+            self._lacks[path] = level, text
+            self._jobs.say((level, text))
+
         is_told = False
         while True:
             try:
-                async for event in list_and_watch(self._cluster, path, self._selector):
+                async for event in list_and_watch(self._cluster, path, self._selector, say):
+                    self._lacks.pop(path, None)
                     if is_told:
                         log.info("%s may be watched by now", path)
                     is_told = False
@@ -187,11 +203,17 @@ class FlowRunWatch:
             self._jobs.see_job(job, gone=False)
         for followed in missing:
             self._jobs.lose(followed)
-        self._has_begun.set()
+        self._begin()
 
     def _lose_jobs(self) -> None:
         self._jobs.unwatch()
-        self._has_begun.set()
+        self._begin()
+
+    def _begin(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            for followed in self._jobs:
+                followed.tell()
 
     async def _see_pods(self, event: Listed | Changed) -> None:
         if isinstance(event, Changed):

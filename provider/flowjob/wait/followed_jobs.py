@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.observation import Observation, has_ended, owner_of
 
+# The level and the text of a line of the log.
+Word = tuple[int, str]
+
 
 class Follower:
     """Who follows one Job, and what of it is still to be shown.
@@ -20,11 +23,22 @@ class Follower:
     def __init__(self, pods: dict[str, KubernetesObject]) -> None:
         self.has_news = asyncio.Event()
         self._new_pods = dict(pods)
+        self._words: list[Word] = []
 
     def tell(self, new_pods: dict[str, KubernetesObject] | None = None) -> None:
         """Say that something is new, of these pods by uid or of the Job."""
         self._new_pods.update(new_pods or {})
         self.has_news.set()
+
+    def say(self, word: Word) -> None:
+        """Have it said to who follows."""
+        self._words.append(word)
+        self.has_news.set()
+
+    def take_words(self) -> list[Word]:
+        """Return what was said since the last time."""
+        words, self._words = self._words, []
+        return words
 
     def take(self) -> dict[str, KubernetesObject]:
         """Return by uid the pods that are not as they were shown the last time."""
@@ -95,6 +109,12 @@ class FollowedJobs:
         finally:
             followed.followers.discard(follower)
             self._forget(followed)
+
+    def say(self, word: Word) -> None:
+        """Have it said to all who follow, each in the log of their own task."""
+        for followed in self:
+            for follower in followed.followers:
+                follower.say(word)
 
     def see_job(self, job: KubernetesObject, *, gone: bool) -> None:
         """Take a Job as the watch shows it."""

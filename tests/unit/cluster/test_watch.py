@@ -51,7 +51,10 @@ def told_of(seen: list[Listed | Changed]) -> list[str]:
         pytest.param([PAGE], id="the page of a gateway"),
         pytest.param([Answer(b"", 503)], id="a server that ends"),
         pytest.param([UNAUTHORIZED] * 4, id="an authenticator that only starts"),
-        pytest.param([forbidden("watch", "jobs")] * 4, id="roles that are not read yet"),
+        pytest.param(
+            [Answer(b""), *[forbidden("watch", "jobs")] * 4],
+            id="roles that are not read yet by a server that has started again",
+        ),
         pytest.param([Answer(b"")] * 4, id="a proxy that ends each watch at once"),
     ],
 )
@@ -78,6 +81,16 @@ def test_without_the_right_from_the_start_who_waits_is_told_at_once(
     with pytest.raises(ApiError, match='cannot list resource "jobs"'):
         loop.run(seen_until(cluster, "never"))
     assert server.count("GET") == 1
+
+
+def test_who_may_list_and_never_could_watch_is_told_at_once(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    server.tell("GET", "/jobs", LISTED)
+    server.tell("WATCH", "/jobs", forbidden("watch", "jobs"))
+    with pytest.raises(ApiError, match='cannot watch resource "jobs"'):
+        loop.run(seen_until(cluster, "never"))
+    assert server.count("WATCH") == 1
 
 
 @pytest.mark.parametrize(

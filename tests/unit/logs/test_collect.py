@@ -93,6 +93,23 @@ def test_a_bad_gateway_at_a_containers_end_costs_a_followed_log_no_line(
     assert lines == TOLD
 
 
+def test_a_thousand_logs_that_may_not_be_read_are_told_in_a_few_lines(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.tell("GET", "/log", forbidden("get", "pods/log"))
+
+    async def follow() -> None:
+        log = FlowLog(cluster, LogSelection(), lambda line: None)
+        log.see(Observation(JOB, {str(number): pod(f"sales-{number}") for number in range(1000)}))
+        await log.finish()
+        await log.close()
+
+    loop.run(follow())
+    told = [line for line in caplog.messages if "log" in line and "can" in line]
+    assert len(told) == 11
+    assert told[-1] == "Nor can 990 more logs of the flow's"
+
+
 def test_a_line_of_megabytes_without_an_end_comes_whole_and_soon(
     cluster: Cluster, server: FakeApiServer, loop: LoopThread
 ) -> None:
