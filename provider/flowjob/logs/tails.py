@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Self
 
 from flowjob.cluster.api_server import Cluster
@@ -14,19 +14,32 @@ from flowjob.logs.lines import log_lines, split_line
 from flowjob.logs.selection import LAST_LINES, LogSelection, LogStream
 from flowjob.status.job import is_being_deleted, true_condition
 from flowjob.status.observation import Observation, is_final
+from flowjob.text import clean
 from flowjob.timeouts import TAIL_TIMEOUT
 
 _BYTES = 16 * 1024
-# A Job that fails may have thousands of pods, and the triggerer neither the connections nor, in its
-# log, the room for all.
-_PODS = 20
+# A Job that fails may have thousands of pods: a triggerer has not the connections for all, nor an
+# event the room.
+_PODS = 10
+
+
+@dataclass
+class Tails:
+    """What is kept of the logs of pods that are taken away.
+
+    :param lines: the last lines, and before them whose they are.
+    :param pods: the uids of the pods.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    pods: list[str] = field(default_factory=list)
 
 
 class PodTails:
     """Reads along once a pod's end is announced; use it as a context manager.
 
     A Job that reaches its deadline, or its limit of restarts, has its pods deleted: the condition
-    FailureTarget and the pods' deletionTimestamp say so before. Of many pods the first 20 are read.
+    FailureTarget and the pods' deletionTimestamp say so before. Of many pods ten are read.
     """
 
     def __init__(self, cluster: Cluster, selection: LogSelection) -> None:
@@ -64,23 +77,25 @@ class PodTails:
                     tail = self._tails[key] = deque(maxlen=LAST_LINES)
                     self._readers[key] = asyncio.create_task(self._read(pod, stream, tail))
 
-    async def tell(self, observation: Observation, emit: Callable[[str], None]) -> list[str]:
-        """Emit the last lines of the pods that are taken away, and return their uids."""
+    async def taken(self, observation: Observation) -> Tails:
+        """Return the last lines of the pods that are taken away."""
         if self._readers:
             await asyncio.wait(self._readers.values(), timeout=TAIL_TIMEOUT)
-        told: list[str] = []
+        kept = Tails()
         for (uid, _), tail in self._tails.items():
             if not tail or not _is_taken(observation, uid):
                 continue
             lines = _last_bytes(tail)
             name = observation.pods[uid]["metadata"]["name"]
-            emit(f"The cluster takes the pod {name} away, so here are its last {len(lines)} lines:")
-            for line in lines:
-                emit(line)
-            told.append(uid)
+            told = (
+                f"The cluster takes the pod {name} away, so here are its last {len(lines)} lines:"
+            )
+            kept.lines += [told, *lines]
+            kept.pods.append(uid)
         if more := sum(_is_taken(observation, uid) for uid in self._left_out):
-            emit(f"The cluster takes {more} more pods away, and their last lines are not kept")
-        return told
+            told = f"The cluster takes {more} more pods away, and their last lines are not kept"
+            kept.lines.append(told)
+        return kept
 
     async def _read(self, pod: KubernetesObject, stream: LogStream, tail: deque[str]) -> None:
         async with aclosing(
@@ -90,7 +105,7 @@ class PodTails:
             )
         ) as lines:
             async for line in lines:
-                tail.append(stream.prefix + split_line(line)[1])
+                tail.append(clean(stream.prefix + split_line(line)[1]))
 
 
 def _is_taken(observation: Observation, uid: str) -> bool:

@@ -13,7 +13,6 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.selection import LogSelection
-from flowjob.text import clean
 from flowjob.timeouts import PATIENCE
 from flowjob.worker.task_states import was_killed
 from flowjob.worker.trigger_event import EventPayload
@@ -142,11 +141,8 @@ class FlowJobTrigger(BaseTrigger):
                 if not interval.expired():
                     raise
                 return EventPayload.going_on(self._job)
-            told = await tails.tell(observation, self._log_line)
-            return EventPayload.ended(self._job, observation, outcome, told)
-
-    def _log_line(self, line: str) -> None:
-        self.log.info("%s", clean(line))
+            taken = await tails.taken(observation)
+            return EventPayload.ended(self._job, observation, outcome, taken)
 
     async def on_kill(self) -> None:
         """Delete the Job if the task was ended in Airflow (Airflow 3.3 and later call this)."""

@@ -1,14 +1,15 @@
 """``EventPayload``: what a trigger hands on to the worker that resumes.
 
 Airflow logs the event of a trigger whole and unmasked, and stores it. So what a flow said, in its
-result or in its error, travels only where its pod is taken away; else the worker reads it there.
+result, its error or its last lines, travels only where its pod is taken away; else the worker reads
+it there. The trigger itself logs none of it, as it cannot mask, and as Airflow loses lines that are
+logged right before a trigger's end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import asdict, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from flowjob.flows.runner import RESULT_ERROR
 from flowjob.kubernetes_object import KubernetesObject
@@ -18,6 +19,9 @@ from flowjob.status.outcome import Outcome
 from flowjob.text import not_stored
 from flowjob.timeouts import SHORT_TTL
 
+if TYPE_CHECKING:
+    from flowjob.logs.tails import Tails
+
 _GONE = "what its flow said of it is gone with its pod"
 
 
@@ -25,14 +29,14 @@ class EventPayload(dict[str, Any]):
     """A plain dict to Airflow, of which nothing shows in a log but the Job's name and the status.
 
     Its keys are ``job`` (metadata of the Job), ``outcome`` (None: the flow run goes on),
-    ``is_whole`` (whether the flow's own words are in the outcome) and ``told_pods`` (uids of the
-    pods whose lines were told already).
+    ``is_whole`` (whether the flow's own words are in the outcome), ``last_lines`` (of pods that are
+    taken away) and ``taken_pods`` (their uids).
     """
 
     @classmethod
     def going_on(cls, job: KubernetesObject) -> Self:
         """Make the payload of a flow run whose log so far is to be fetched."""
-        return cls(job=job, outcome=None, is_whole=True, told_pods=[])
+        return cls(job=job, outcome=None, is_whole=True, last_lines=[], taken_pods=[])
 
     @classmethod
     def ended(
@@ -40,7 +44,7 @@ class EventPayload(dict[str, Any]):
         job: KubernetesObject,
         observation: Observation,
         outcome: Outcome,
-        told: Collection[str],
+        tails: Tails,
     ) -> Self:
         """Make the payload of a flow run that has ended."""
         is_whole = outcome.exit_code is None or _is_going(observation)
@@ -51,7 +55,13 @@ class EventPayload(dict[str, Any]):
         kept = replace(outcome, termination_message=text)
         if not is_whole:
             kept = replace(outcome, message=None, termination_message="")
-        return cls(job=job, outcome=asdict(kept), is_whole=is_whole, told_pods=list(told))
+        return cls(
+            job=job,
+            outcome=asdict(kept),
+            is_whole=is_whole,
+            last_lines=tails.lines,
+            taken_pods=tails.pods,
+        )
 
     def __repr__(self) -> str:
         """Show what may stand in a log."""

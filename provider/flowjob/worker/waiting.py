@@ -115,7 +115,9 @@ class Waiting:
             return self.begin(connect)
         self._session.run(self._session.execution.take(job))
         outcome = outcome_of_event(event, self._read_again(job, event))
-        self._collect_log(job, is_over=outcome is not None, without=event.get("told_pods", ()))
+        for line in event.get("last_lines", ()):
+            self._log_line(line)
+        self._collect_log(job, is_over=outcome is not None, without=event.get("taken_pods", ()))
         return self._defer(job, deadline) if outcome is None else End(job, outcome)
 
     def resume(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from kubernetes import client, config
 
-from flowjob.exceptions import ClusterError
+from flowjob.exceptions import ClusterError, FlowJobError
 from tests.support.access import restricted_kubeconfig
 from tests.support.cluster import Cluster
 from tests.support.flow_runs import FlowRuns, Manifest, connect
@@ -32,9 +32,21 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-def one_job_at_a_time(core_v1: Any, namespace: str) -> None:
-    quota = {"metadata": {"name": "one-job"}, "spec": {"hard": {"count/jobs.batch": "1"}}}
-    core_v1.create_namespaced_resource_quota(namespace, quota)
+def one_job_at_a_time(core_v1: Any, namespace: str, flow_runs: FlowRuns) -> None:
+    def quota(count: int) -> Manifest:
+        return {"metadata": {"name": "one-job"}, "spec": {"hard": {"count/jobs.batch": str(count)}}}
+
+    def is_refused() -> bool:
+        try:
+            flow_runs.loop.run(flow_runs.cluster.check_job(flow_runs.manifest("true")))
+        except FlowJobError as error:
+            return "exceeded quota" in str(error)
+        return False
+
+    # The API server goes by a quota only after a moment: one that lets none pass shows when.
+    core_v1.create_namespaced_resource_quota(namespace, quota(0))
+    wait_for(is_refused, "the quota to be known")
+    core_v1.patch_namespaced_resource_quota("one-job", namespace, quota(1))
 
 
 @pytest.fixture

@@ -28,14 +28,12 @@ def pod(number: int, phase: str = "Running", **metadata: Any) -> Manifest:
 
 
 async def told(cluster: Cluster, *pods: Manifest) -> list[str]:
-    lines: list[str] = []
     observation = Observation(job("sales") | {"status": FAILING})
     observation.pods.update({each["metadata"]["uid"]: each for each in pods})
     async with PodTails(cluster, LogSelection()) as tails:
         tails.see(observation)
         observation.job_gone = True
-        await tails.tell(observation, lines.append)
-    return lines
+        return (await tails.taken(observation)).lines
 
 
 @pytest.fixture
@@ -48,9 +46,9 @@ def test_of_a_thousand_pods_some_are_read_and_of_the_others_it_is_said_that_they
     cluster: Cluster, server: FakeApiServer, loop: LoopThread
 ) -> None:
     lines = loop.run(told(cluster, *map(pod, range(1000))))
-    assert server.count("GET", "/log") == 20
-    assert lines.count("asked to end") == 20
-    assert lines[-1] == "The cluster takes 980 more pods away, and their last lines are not kept"
+    assert server.count("GET", "/log") == 10
+    assert lines.count("asked to end") == 10
+    assert lines[-1] == "The cluster takes 990 more pods away, and their last lines are not kept"
 
 
 def test_pods_that_had_ended_before_take_the_place_of_none_that_is_taken_away(
