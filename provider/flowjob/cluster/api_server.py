@@ -18,7 +18,7 @@ from flowjob.flow_run import (
     label,
     task_instance_of,
 )
-from flowjob.kubernetes_object import KubernetesObject
+from flowjob.kubernetes_object import KubernetesObject, with_flow_container_first
 from flowjob.status.job import is_being_deleted
 from flowjob.status.observation import is_pod_of
 from flowjob.status.refusal import is_full_quota
@@ -170,14 +170,14 @@ class Cluster(Transport):
         return True
 
     async def pods_of(self, job: KubernetesObject) -> list[KubernetesObject]:
-        """List a Job's own pods; others may have its labels.
+        """List a Job's own pods, each with its flow container first; others may have its labels.
 
         :param job: the Job, of which its metadata suffices.
         :raises ApiError: the right to list is missing, or the namespace is.
         """
         path = pods_path(job["metadata"]["namespace"])
         return [
-            pod
+            with_flow_container_first(pod, job)
             async for page in self.pages(path, flow_run_selector(job))
             for pod in page["items"]
             if is_pod_of(job, pod)

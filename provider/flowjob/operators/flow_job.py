@@ -15,7 +15,7 @@ from airflow.sdk import BaseOperator
 from flowjob.exceptions import JobSpecError
 from flowjob.flow_run import flow_run_id_of
 from flowjob.flows import Flow, as_flow
-from flowjob.kubernetes_object import KubernetesObject
+from flowjob.kubernetes_object import KubernetesObject, flow_container_of
 from flowjob.launch.manifest import JobArguments, has_jinja
 from flowjob.operators.checks import (
     check_choice,
@@ -338,6 +338,7 @@ def _trigger_of(operator: FlowJobOperator, deferral: Deferral) -> FlowJobTrigger
         job_name=metadata["name"],
         job_uid=metadata["uid"],
         flow_run_id=flow_run_id_of(deferral.job),
+        flow_container=flow_container_of(deferral.job),
         logging_interval=operator.logging_interval,
         startup_timeout=operator.startup_timeout,
         wait_for=operator.wait_for,

@@ -16,7 +16,7 @@ from typing import Any
 
 from flowjob.exceptions import JobRefusedError
 from flowjob.flow_run import LONGEST_JOB_NAME, FlowRun
-from flowjob.kubernetes_object import all_containers, flow_container
+from flowjob.kubernetes_object import all_containers, flow_container, termination_message_limit
 from flowjob.spec.checks import check_job
 from flowjob.spec.json_values import json_copy
 from flowjob.spec.yaml_file import YamlFile, file_error
@@ -25,9 +25,6 @@ from flowjob.status.job import has_many_pods
 Manifest = dict[str, Any]
 _Version = tuple[int, int, int, int]
 
-# What the kubelet keeps of a container's termination message and of all of a pod's, in bytes.
-_LONGEST_MESSAGE = 4096
-_LONGEST_MESSAGES_OF_POD = 12288
 # Nanoseconds; two changes of a file within one tick of the file system's clock look like one.
 _TICK = 100_000_000
 
@@ -165,8 +162,7 @@ class JobSpec:
     @property
     def result_limit(self) -> int:
         """How many bytes of the termination message the kubelet keeps."""
-        count = len(all_containers(self._pod_spec))
-        return min(_LONGEST_MESSAGE, _LONGEST_MESSAGES_OF_POD // count)
+        return termination_message_limit(self._pod_spec)
 
     @property
     def _flow_container(self) -> dict[str, Any]:

@@ -9,7 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flowjob.flow_run import label
-from flowjob.kubernetes_object import KubernetesObject, all_containers, flow_container
+from flowjob.kubernetes_object import (
+    KubernetesObject,
+    all_containers,
+    flow_container,
+    with_flow_container_first,
+)
 from flowjob.status.job import is_active, is_being_deleted
 
 _INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
@@ -34,7 +39,7 @@ class Observation:
 
     def take_pod(self, pod: KubernetesObject) -> bool:
         """Take one of the Job's pods as it was just seen, and tell whether anything is new."""
-        uid = pod["metadata"]["uid"]
+        uid, pod = pod["metadata"]["uid"], with_flow_container_first(pod, self.job)
         if self.pods.get(uid) == pod:
             return False
         self.pods[uid] = pod
@@ -50,7 +55,7 @@ class Observation:
             uid = pod["metadata"]["uid"]
             is_older = is_final(self.pods.get(uid, {})) and not is_final(pod)
             if not is_older and self.take_pod(pod):
-                new[uid] = pod
+                new[uid] = self.pods[uid]
         return new
 
 

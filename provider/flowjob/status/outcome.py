@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from flowjob.kubernetes_object import KubernetesObject
+from flowjob.kubernetes_object import KubernetesObject, termination_message_limit
 from flowjob.status.diagnosis import Diagnosis
 from flowjob.status.failure import diagnose_failure, diagnose_flow
 from flowjob.status.job import has_many_pods, true_condition
@@ -37,6 +37,7 @@ class Outcome:
     :param finished_at: when it ended (RFC 3339).
     :param termination_message: what it left there as the flow's result; empty where that does not
         count.
+    :param result_limit: bytes of it that the kubelet kept.
     :param job_is_active: whether the Job goes on although the flow run is over: it is to be
         deleted.
     """
@@ -51,12 +52,14 @@ class Outcome:
     started_at: str | None = None
     finished_at: str | None = None
     termination_message: str = field(default="", repr=False)
+    result_limit: int = 4096
     job_is_active: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return what Airflow stores in XCom; the result has an XCom of its own."""
         facts = asdict(self)
-        del facts["termination_message"], facts["job_is_active"]
+        for own in ("termination_message", "result_limit", "job_is_active"):
+            del facts[own]
         return facts
 
 
@@ -69,7 +72,7 @@ def outcome_of(observation: Observation) -> Outcome:
     succeeded = true_condition(job, "Complete") is not None
     cause = None if succeeded else diagnose_failure(observation)
     pod = _deciding_pod(observation, cause)
-    facts = _facts((terminated_state(pod) if pod else None) or {})
+    facts = _facts(pod) if pod else {}
     if cause is None:
         return Outcome(SUCCEEDED, **facts)
     return Outcome(FAILED, **_told(cause), **facts)
@@ -84,9 +87,8 @@ def outcome_of_flow(observation: Observation) -> Outcome | None:
     for pod in observation.pods.values():
         if not running_beside_ended_flow(pod):
             continue
-        state = terminated_state(pod) or {}
-        facts = _facts(state)
-        if state["exitCode"] == 0:
+        facts = _facts(pod)
+        if facts["exit_code"] == 0:
             return Outcome(SUCCEEDED, **facts, job_is_active=True)
         return Outcome(FAILED, **_told(diagnose_flow(pod)), **facts, job_is_active=True)
     return None
@@ -115,13 +117,15 @@ def explain_failure(outcome: Outcome, last_lines: Sequence[str]) -> str:
     return text
 
 
-def _facts(state: KubernetesObject) -> dict[str, Any]:
-    """Take from a terminated flow container what an outcome has of it."""
+def _facts(pod: KubernetesObject) -> dict[str, Any]:
+    """Take from a pod whose flow container has ended what an outcome has of it."""
+    state = terminated_state(pod) or {}
     return {
         "exit_code": state.get("exitCode"),
         "started_at": state.get("startedAt"),
         "finished_at": state.get("finishedAt"),
         "termination_message": "" if is_doubtful(state) else state.get("message") or "",
+        "result_limit": termination_message_limit(pod["spec"]),
     }
 
 

@@ -21,14 +21,13 @@ _DEEPEST = 100
 _RESERVED = {"__classname__", "__id__", "__version__", "__data__", "__type", "__var"}
 
 
-def parse_result(outcome: Outcome, limit: int) -> Any:
+def parse_result(outcome: Outcome) -> Any:
     """Read the flow's result from the flow container's termination message.
 
     :param outcome: of a flow run that succeeded.
-    :param limit: bytes of the message that the kubelet keeps (``JobSpec.result_limit``).
     :raises ResultError: it is not JSON, larger than the limit, or nothing that Airflow can store.
     """
-    text = outcome.termination_message
+    text, limit = outcome.termination_message, outcome.result_limit
     if text.startswith(RESULT_ERROR):
         raise _not_kept(one_line(text.removeprefix(RESULT_ERROR)))
     if not text.strip():

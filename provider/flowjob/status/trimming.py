@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from flowjob.kubernetes_object import KubernetesObject
+from flowjob.kubernetes_object import KubernetesObject, flow_container_of, job_of_flow_container
 
 _METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp", "deletionTimestamp")
 _JOB_SPEC = ("backoffLimit", "completions", "managedBy", "parallelism", "ttlSecondsAfterFinished")
@@ -27,7 +27,9 @@ def trimmed(item: KubernetesObject) -> KubernetesObject:
     metadata, spec, status = item["metadata"], item["spec"], item.get("status") or {}
     kept: KubernetesObject = {"metadata": _only(_METADATA, metadata)}
     if "containers" not in spec:
-        return {**kept, "spec": _only(_JOB_SPEC, spec), "status": _only(_JOB_STATUS, status)}
+        kept |= job_of_flow_container(flow_container_of(item))
+        kept["spec"] = kept.get("spec", {}) | _only(_JOB_SPEC, spec)
+        return {**kept, "status": _only(_JOB_STATUS, status)}
     owners = metadata.get("ownerReferences") or []
     kept["metadata"]["ownerReferences"] = _each(("controller", "uid"), owners)
     kept["spec"] = _only(_POD_SPEC, spec)

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey
-from flowjob.kubernetes_object import KubernetesObject
+from flowjob.kubernetes_object import KubernetesObject, job_of_flow_container
 from flowjob.logs.selection import LogSelection
 from flowjob.timeouts import PATIENCE
 from flowjob.worker.task_states import was_killed
@@ -41,6 +41,7 @@ class FlowJobTrigger(BaseTrigger):
         worker fetches the log so far; None (default): never.
     :param startup_timeout: seconds that the flow container may take to start; None (default): any
         number.
+    :param flow_container: the name of the container that runs the flow; None (default): the first.
     :param wait_for: ``"job"`` (default) or ``"flow"``, as the operator has it.
     :param log_containers: ``"flow"`` (default), ``"all"`` or names, as the operator has it: whose
         last lines are kept where the cluster takes the pod away.
@@ -61,6 +62,7 @@ class FlowJobTrigger(BaseTrigger):
         run_id: str,
         task_id: str,
         map_index: int = -1,
+        flow_container: str | None = None,
         logging_interval: float | None = None,
         startup_timeout: float | None = None,
         wait_for: str = "job",
@@ -73,6 +75,7 @@ class FlowJobTrigger(BaseTrigger):
         self.job_name = job_name
         self.job_uid = job_uid
         self.flow_run_id = flow_run_id
+        self.flow_container = flow_container
         self.logging_interval = logging_interval
         self.startup_timeout = startup_timeout
         self.wait_for = wait_for
@@ -90,6 +93,7 @@ class FlowJobTrigger(BaseTrigger):
             "job_name": self.job_name,
             "job_uid": self.job_uid,
             "flow_run_id": self.flow_run_id,
+            "flow_container": self.flow_container,
             "logging_interval": self.logging_interval,
             "startup_timeout": self.startup_timeout,
             "wait_for": self.wait_for,
@@ -198,5 +202,6 @@ class FlowJobTrigger(BaseTrigger):
                 "namespace": self.namespace,
                 "uid": self.job_uid,
                 "labels": {FLOW_RUN_ID_LABEL: self.flow_run_id},
-            }
+            },
+            **job_of_flow_container(self.flow_container),
         }

@@ -69,7 +69,8 @@ class FollowedJob:
     def see_pod(self, pod: KubernetesObject) -> None:
         """Take one of its pods as it was just seen; one that is gone stays as it was last seen."""
         if self.observation.take_pod(pod):
-            self.tell({pod["metadata"]["uid"]: pod})
+            uid = pod["metadata"]["uid"]
+            self.tell({uid: self.observation.pods[uid]})
 
     def see_listed(self, pods: Iterable[KubernetesObject]) -> None:
         """Take its pods as a list had them."""
@@ -160,8 +161,9 @@ class FollowedJobs:
     def _get(self, job: KubernetesObject) -> FollowedJob:
         uid = job["metadata"]["uid"]
         if uid not in self._jobs:
-            pods = self._unclaimed.pop(uid, {})
-            self._jobs[uid] = FollowedJob(Observation(job, pods))
+            observation = Observation(job)
+            observation.take_listed(self._unclaimed.pop(uid, {}).values())
+            self._jobs[uid] = FollowedJob(observation)
         return self._jobs[uid]
 
     def _forget(self, followed: FollowedJob) -> None:

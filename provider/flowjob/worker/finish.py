@@ -86,7 +86,7 @@ def _result(
     log.info("The flow run succeeded")
     if not arguments.wants_result:
         return None
-    result = parse_result(outcome, arguments.spec.result_limit)
+    result = parse_result(outcome)
     if arguments.multiple_outputs and isinstance(result, dict):
         check_keys(result)
     return result

@@ -20,7 +20,7 @@ from flowjob.status.result import parse_result
     [("", None), (" \n", None), ("null", None), ('{"a": [1]}', {"a": [1]}), ('"é"', "é")],
 )
 def test_the_termination_message_is_the_result(text: str, result: Any) -> None:
-    assert parse_result(Outcome("succeeded", termination_message=text), 4096) == result
+    assert parse_result(Outcome("succeeded", termination_message=text)) == result
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_the_termination_message_is_the_result(text: str, result: Any) -> None:
 )
 def test_a_bad_result_says_what_to_do_and_nothing_of_itself(text: str, message: str) -> None:
     with pytest.raises(ResultError, match=message) as raised:
-        parse_result(Outcome("succeeded", termination_message=text), 64)
+        parse_result(Outcome("succeeded", termination_message=text, result_limit=64))
     assert "done" not in str(raised.value)
     assert not raised.value.heals_by_retry
 
@@ -55,7 +55,7 @@ def test_a_result_that_airflow_cannot_store_is_refused_in_one_sentence(
     text: str, what: str
 ) -> None:
     with pytest.raises(ResultError, match=f"was not kept: Airflow cannot store {what}; write it"):
-        parse_result(Outcome("succeeded", termination_message=text), 4096)
+        parse_result(Outcome("succeeded", termination_message=text))
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
@@ -65,7 +65,7 @@ def test_any_bytes_are_a_result_that_airflow_stores_or_are_refused_in_one_line(
     # As the kubelet shows it, and as its JSON is read.
     text = message.decode(errors="replace")
     try:
-        told = json.dumps(parse_result(Outcome("succeeded", termination_message=text), 4096))
+        told = json.dumps(parse_result(Outcome("succeeded", termination_message=text)))
     except ResultError as error:
         told = str(error)
     assert told.isprintable()

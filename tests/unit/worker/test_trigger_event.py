@@ -90,4 +90,4 @@ def test_no_result_can_take_the_triggerer_down(text: str) -> None:
     assert received is not None
     if received.termination_message != text:
         with pytest.raises(ResultError, match="Airflow cannot store the character U"):
-            parse_result(received, 4096)
+            parse_result(received)
