@@ -13,8 +13,7 @@ from flowjob.cluster.paths import pod_path
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.lines import DISORDER, LINE, log_lines
 from flowjob.logs.selection import LogSelection, LogStream
-from flowjob.status.job import is_being_deleted
-from flowjob.status.observation import Observation, container_status, is_final, restart_policy
+from flowjob.status.observation import Observation, container_status, is_started_again
 from flowjob.timeouts import LOG_FINISH_TIMEOUT, STATUS_LAG
 
 log = logging.getLogger(__name__)
@@ -122,7 +121,8 @@ class LogFollower:
             if status.get("restartCount", 0) > restarts:
                 restarts = status["restartCount"]
                 await self._read_to_end(previous=True)
-            if "terminated" in state and (self._job_ended or self._stays_ended()):
+            ended = state.get("terminated")
+            if ended and (self._job_ended or not self._is_started_again(ended)):
                 await self._read_to_end()
                 return
             if "running" in state:
@@ -193,12 +193,8 @@ class LogFollower:
             if (text := self._cursor.take(line)) is not None:
                 self._emit(self._stream.prefix + text)
 
-    def _stays_ended(self) -> bool:
-        return (
-            restart_policy(self._pod, self._stream.container) == "Never"
-            or is_final(self._pod)
-            or is_being_deleted(self._pod)
-        )
+    def _is_started_again(self, ended: KubernetesObject) -> bool:
+        return is_started_again(self._pod, self._stream.container, ended["exitCode"])
 
 
 class FlowLog:

@@ -117,11 +117,37 @@ def container_names(pod: KubernetesObject) -> list[str]:
 
 
 def restart_policy(pod: KubernetesObject, name: str) -> str | None:
-    """Return when a container is started again: its own policy, as native sidecars have it."""
-    spec = pod["spec"]
-    own = {c["name"]: c.get("restartPolicy") for c in spec.get("initContainers") or []}
-    policy: str | None = own.get(name) or spec.get("restartPolicy")
+    """Return when a container is started again: by its own policy, or else by its pod's."""
+    policy: str | None = _container(pod, name).get("restartPolicy") or pod["spec"].get(
+        "restartPolicy"
+    )
     return policy
+
+
+def is_started_again(pod: KubernetesObject, name: str, exit_code: int) -> bool:
+    """Tell whether the kubelet starts a container again that has ended.
+
+    By its restart rules (on by default since Kubernetes 1.35), its own policy, or its pod's.
+    """
+    if is_final(pod) or is_being_deleted(pod):
+        return False
+    if has_restart_rule(pod, name, exit_code):
+        return True
+    policy = restart_policy(pod, name)
+    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
+
+
+def has_restart_rule(pod: KubernetesObject, name: str, exit_code: int) -> bool:
+    """Tell whether a rule of a container's own has it started again after this exit code."""
+    for rule in _container(pod, name).get("restartPolicyRules") or []:
+        codes = rule.get("exitCodes") or {}
+        if (exit_code in (codes.get("values") or [])) == (codes.get("operator") == "In"):
+            return True
+    return False
+
+
+def _container(pod: KubernetesObject, name: str) -> KubernetesObject:
+    return next((each for each in all_containers(pod["spec"]) if each["name"] == name), {})
 
 
 def completion_index(pod: KubernetesObject) -> str | None:
@@ -163,6 +189,6 @@ def running_beside_ended_flow(pod: KubernetesObject) -> list[str]:
     state, status = terminated_state(pod), pod.get("status") or {}
     if state is None or is_being_deleted(pod) or status.get("phase") != "Running":
         return []
-    if state["exitCode"] != 0 and pod["spec"].get("restartPolicy") != "Never":
+    if is_started_again(pod, flow_container_name(pod), state["exitCode"]):
         return []
     return [s["name"] for s in container_statuses(pod) if "running" in (s.get("state") or {})]

@@ -15,7 +15,7 @@ _JOB_STATUS = ("conditions", "failed", "failedIndexes", "ready", "startTime", "s
 _POD_SPEC = ("nodeName", "restartPolicy")
 _POD_STATUS = ("message", "phase", "reason")
 _POD_CONDITIONS = ("DisruptionTarget", "PodScheduled")
-_CONTAINER = ("name", "resources", "restartPolicy")
+_CONTAINER = ("name", "resources", "restartPolicy", "restartPolicyRules")
 _CONTAINER_STATUS = ("lastState", "name", "restartCount", "state")
 
 

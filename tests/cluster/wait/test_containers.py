@@ -56,6 +56,35 @@ def test_a_flow_can_be_waited_for_whose_sidecar_never_ends(
     assert flow_runs.lines == ["done"]
 
 
+# Fails twice, with an exit code that has the kubelet start it again in its pod.
+THIRD_TIME = (
+    "echo x >> /tries/n; n=$(wc -l < /tries/n); echo begin $n; sleep 1; echo end $n; "
+    "[ $n -ge 3 ] || exit 42; echo $n > /dev/termination-log"
+)
+
+
+@pytest.mark.parametrize("wait_for", ["job", "flow"])
+def test_a_flow_that_its_own_rules_start_again_ends_with_its_last_run(
+    flow_runs: FlowRuns, cluster: Cluster, wait_for: str
+) -> None:
+    side = "sleep 3600" if wait_for == "flow" else ""
+    content = yaml.safe_load(spec(cluster, side=side))
+    pod = content["spec"]["template"]["spec"]
+    pod["volumes"] = [{"name": "tries", "emptyDir": {}}]
+    pod["containers"][0] |= {
+        "restartPolicy": "Never",
+        "restartPolicyRules": [
+            {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}
+        ],
+        "volumeMounts": [{"name": "tries", "mountPath": "/tries"}],
+    }
+    job = flow_runs.create(flow_runs.manifest(THIRD_TIME, yaml.safe_dump(content)))
+    outcome = flow_runs.wait(job, wait_for=wait_for)
+    assert (outcome.status, outcome.exit_code) == ("succeeded", 0)
+    assert outcome.termination_message == "3\n"
+    assert flow_runs.lines == [f"{word} {run}" for run in (1, 2, 3) for word in ("begin", "end")]
+
+
 def test_the_lines_of_all_containers_say_whose_they_are(
     flow_runs: FlowRuns, cluster: Cluster
 ) -> None:
