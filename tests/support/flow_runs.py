@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -96,6 +96,7 @@ class FlowRuns:
         startup_timeout: float | None = None,
         wait_for: str = "job",
         selection: LogSelection = FLOW_CONTAINER,
+        exit_codes: Collection[int] = (),
     ) -> Outcome:
         """Wait for the flow run's end."""
 
@@ -111,6 +112,7 @@ class FlowRuns:
                 selection,
                 startup_timeout=startup_timeout,
                 wait_for=wait_for,
+                exit_codes=exit_codes,
             )
         )
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self
 
 from flowjob.cluster.answers import read_object
@@ -41,6 +44,8 @@ class Transport:
         self._requests = Turns(_REQUESTS)
         self._followed_logs = Turns(_FOLLOWED_LOGS)
         self._read_logs = Turns(_READ_LOGS)
+        # Seconds that the API server's clock is ahead of this machine's.
+        self._ahead = 0.0
 
     async def __aenter__(self) -> Self:
         """Load the connection.
@@ -61,6 +66,11 @@ class Transport:
     def namespace(self) -> str | None:
         """The namespace that the Airflow connection names, if any."""
         return self._link.connection.namespace
+
+    @property
+    def now(self) -> datetime:
+        """The time by the API server's clock, to the second: this machine's may be wrong."""
+        return datetime.now(UTC) + timedelta(seconds=self._ahead)
 
     def patience(
         self,
@@ -164,6 +174,8 @@ class Transport:
             else aiohttp.ClientTimeout(connect=REQUEST_TIMEOUT, sock_read=silence)
         )
         response = await self._link.send(method, path, query, body, timeout)
+        with suppress(KeyError, TypeError, ValueError):
+            self._ahead = parsedate_to_datetime(response.headers["Date"]).timestamp() - time.time()
         try:
             if response.status >= 400:
                 raise await api_error(response)

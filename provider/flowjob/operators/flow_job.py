@@ -342,6 +342,7 @@ def _trigger_of(operator: FlowJobOperator, deferral: Deferral) -> FlowJobTrigger
         logging_interval=operator.logging_interval,
         startup_timeout=operator.startup_timeout,
         wait_for=operator.wait_for,
+        exit_codes=operator.skip_on_exit_code,
         log_containers=containers if isinstance(containers, str) else list(containers),
         not_before=deferral.not_before,
         **asdict(deferral.flow_run.task_instance),

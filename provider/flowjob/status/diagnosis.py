@@ -14,10 +14,17 @@ from flowjob.status.job import is_being_deleted
 from flowjob.status.observation import completion_index, container_status
 from flowjob.text import one_line
 
-# What stays as it is, however long one waits: the spec itself is wrong.
-CANNOT_HEAL = {"InvalidImageName", "RunContainerError", "StartError", "ContainerCannotRun"}
 # How a container is said to have ended that never ran.
 COULD_NOT_START = {"StartError", "ContainerCannotRun"}
+# What stays as it is, however long one waits, as the spec itself is wrong; by its reason, or by the
+# words of one that may also tell of what passes.
+_FINAL = {"InvalidImageName", "ErrImageNeverPull"}
+_FINAL_WORDS = re.compile(r"runAsNonRoot")
+# What another attempt may find otherwise, as a mount or a runtime may be late, but no third one.
+_START_ERRORS = COULD_NOT_START | {"RunContainerError"}
+_START_WORDS = re.compile(
+    r"no such file|executable file not found|permission denied|exec format error|is a directory"
+)
 # Exit codes of a container that is told to end: SIGKILL and SIGTERM.
 _TOLD_TO_END = (137, 143)
 
@@ -30,6 +37,11 @@ _REMEDIES = (
     ),
     (r"untolerated taint", "add a toleration of the taint to the pod"),
     (r"Insufficient ", "lower the pod's resources.requests, or add a node with more room"),
+    (
+        r"runAsNonRoot",
+        "set runAsUser in the securityContext, or build the image with a USER of its own",
+    ),
+    (r"ErrImageNeverPull|pull policy of Never", "bring the image to the node, or allow its pull"),
     (r"exceeded quota", "wait until the namespace has room, or raise its ResourceQuota"),
     (
         r"violates PodSecurity",
@@ -50,7 +62,8 @@ class Diagnosis:
     :param pod: the pod that it is about, if it is about one.
     :param node: the pod's node.
     :param container: the container that it is about, if it is about one.
-    :param can_heal: whether it may go away by itself.
+    :param final_after: attempts in vain after which it will not go away by itself; None (default):
+        it may, however many there were.
     """
 
     reason: str
@@ -59,7 +72,7 @@ class Diagnosis:
     pod: str | None = None
     node: str | None = None
     container: str | None = None
-    can_heal: bool = True
+    final_after: int | None = None
 
     def __str__(self) -> str:
         return f"{self.message} ({self.remedy})" if self.remedy else self.message
@@ -96,8 +109,22 @@ def container_cause(pod: KubernetesObject, name: str, state: KubernetesObject) -
         pod=pod["metadata"]["name"],
         node=pod["spec"].get("nodeName"),
         container=name,
-        can_heal=reason not in CANNOT_HEAL,
+        final_after=final_after(reason, told),
     )
+
+
+def final_after(reason: str, told: str) -> int | None:
+    """Return how many attempts in vain show that a container can never start; None: none do.
+
+    A start that fails for another cause, such as a runtime that is overloaded, is the Job's own to
+    try again, as often as its ``backoffLimit`` says.
+
+    :param reason: Kubernetes' word for what keeps it from starting.
+    :param told: what Kubernetes says of it.
+    """
+    if reason in _FINAL or _FINAL_WORDS.search(told):
+        return 1
+    return 2 if reason in _START_ERRORS and _START_WORDS.search(told) else None
 
 
 def remedy_of(told: str) -> str | None:

@@ -16,6 +16,7 @@ from flowjob.status.observation import (
     all_container_statuses,
     container_statuses,
     flow_container_name,
+    flow_container_status,
     terminated_state,
     termination,
 )
@@ -52,8 +53,9 @@ def diagnose_failure(observation: Observation) -> Diagnosis:
 
 
 def diagnose_flow(pod: KubernetesObject) -> Diagnosis:
-    """Say why the flow failed in a pod whose flow container has ended with an error."""
-    return container_cause(pod, flow_container_name(pod), terminated_state(pod) or {})
+    """Say why the flow failed in a pod whose flow container ended with an error, now or before."""
+    state = terminated_state(pod) or termination(flow_container_status(pod), "lastState")
+    return container_cause(pod, flow_container_name(pod), state or {})
 
 
 def pod_cause(pod: KubernetesObject) -> Diagnosis | None:

@@ -5,7 +5,7 @@ Pure: no Airflow, no Kubernetes client, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,7 +13,15 @@ from flowjob.kubernetes_object import KubernetesObject, termination_message_limi
 from flowjob.status.diagnosis import Diagnosis
 from flowjob.status.failure import diagnose_failure, diagnose_flow
 from flowjob.status.job import has_many_pods, true_condition
-from flowjob.status.observation import Observation, running_beside_ended_flow, terminated_state
+from flowjob.status.observation import (
+    Observation,
+    flow_container_name,
+    flow_container_status,
+    has_restart_rule,
+    running_beside_ended_flow,
+    terminated_state,
+    termination,
+)
 from flowjob.status.warnings import is_doubtful
 
 SUCCEEDED = "succeeded"
@@ -72,7 +80,7 @@ def outcome_of(observation: Observation) -> Outcome:
     succeeded = true_condition(job, "Complete") is not None
     cause = None if succeeded else diagnose_failure(observation)
     pod = _deciding_pod(observation, cause)
-    facts = _facts(pod) if pod else {}
+    facts = _facts(pod, terminated_state(pod)) if pod else {}
     if cause is None:
         return Outcome(SUCCEEDED, **facts)
     return Outcome(FAILED, **_told(cause), **facts)
@@ -87,10 +95,32 @@ def outcome_of_flow(observation: Observation) -> Outcome | None:
     for pod in observation.pods.values():
         if not running_beside_ended_flow(pod):
             continue
-        facts = _facts(pod)
+        facts = _facts(pod, terminated_state(pod))
         if facts["exit_code"] == 0:
             return Outcome(SUCCEEDED, **facts, job_is_active=True)
         return Outcome(FAILED, **_told(diagnose_flow(pod)), **facts, job_is_active=True)
+    return None
+
+
+def outcome_of_exit(observation: Observation, exit_codes: Collection[int]) -> Outcome | None:
+    """Say how the flow ended where it did with one of some exit codes, whatever its Job does next.
+
+    :param observation: of the flow run, or of what is new of it.
+    :param exit_codes: with which a flow is over, of the flow container.
+    :returns: None where it has not, where the spec itself has it started again after that code, or
+        where its pod is one of many.
+    """
+    if not exit_codes or has_many_pods(observation.job):
+        return None
+    for pod in observation.pods.values():
+        name = flow_container_name(pod)
+        for which in ("state", "lastState"):
+            state = termination(flow_container_status(pod), which)
+            if state is None or state["exitCode"] not in exit_codes:
+                continue
+            if not has_restart_rule(pod, name, state["exitCode"]):
+                cause, facts = _told(diagnose_flow(pod)), _facts(pod, state)
+                return Outcome(FAILED, **cause, **facts, job_is_active=True)
     return None
 
 
@@ -117,9 +147,9 @@ def explain_failure(outcome: Outcome, last_lines: Sequence[str]) -> str:
     return text
 
 
-def _facts(pod: KubernetesObject) -> dict[str, Any]:
-    """Take from a pod whose flow container has ended what an outcome has of it."""
-    state = terminated_state(pod) or {}
+def _facts(pod: KubernetesObject, state: KubernetesObject | None) -> dict[str, Any]:
+    """Take from a flow container that has ended, and from its pod, what an outcome has of them."""
+    state = state or {}
     return {
         "exit_code": state.get("exitCode"),
         "started_at": state.get("startedAt"),

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.diagnosis import (
-    CANNOT_HEAL,
     COULD_NOT_START,
     Diagnosis,
     container_cause,
+    final_after,
     name_of,
     place_of,
     remedy_of,
@@ -24,7 +24,10 @@ from flowjob.status.job import true_condition
 from flowjob.status.observation import (
     Observation,
     all_container_statuses,
+    container_status,
+    container_statuses,
     flow_container_status,
+    restart_policy,
     termination,
 )
 from flowjob.text import one_line
@@ -47,6 +50,8 @@ class Start:
         self._started = ""
         # By pod, what keeps it from starting; with when the pod was created.
         self._causes: dict[str, tuple[str, Diagnosis]] = {}
+        # By pod, the attempts that were in vain for a cause that may be final.
+        self._in_vain: dict[str, int] = {}
         self._hopeless: tuple[str, Diagnosis] | None = None
 
     def see(self, news: Observation) -> None:
@@ -59,8 +64,11 @@ class Start:
             self._causes.pop(uid, None)
             if cause := diagnose_pod_start(pod):
                 self._causes[uid] = created, cause
-                if not cause.can_heal:
-                    self._hopeless = created, cause
+                if cause.final_after is not None:
+                    self._in_vain[uid] = 1 + _restarts(pod, cause)
+                    beside = self._pods_beside if cause.final_after > 1 else 0
+                    if sum(self._in_vain.values()) >= cause.final_after + beside:
+                        self._hopeless = created, cause
 
     @property
     def has_started(self) -> bool:
@@ -88,11 +96,21 @@ class Start:
         youngest = max(self._causes.values(), key=lambda entry: entry[0], default=None)
         if youngest is not None:
             return youngest[1]
-        return _last_warning(events) or _nothing_will_start(self._job)
+        return _last_told(events) or _nothing_will_start(self._job)
+
+    @property
+    def _pods_beside(self) -> int:
+        """How many pods there may be at once beside one: their attempts are no later ones."""
+        return max(int((self._job.get("spec") or {}).get("parallelism") or 1) - 1, 0)
 
     @property
     def _since(self) -> str:
         return (self._job.get("status") or {}).get("startTime") or ""
+
+
+def _restarts(pod: KubernetesObject, cause: Diagnosis) -> int:
+    status = container_status(pod, cause.container or "") or {}
+    return int(status.get("restartCount") or 0)
 
 
 def _runs_or_ran(status: KubernetesObject) -> bool:
@@ -110,7 +128,7 @@ def is_suspended(observation: Observation) -> bool:
 
 def diagnose_pod_start(pod: KubernetesObject) -> Diagnosis | None:
     """Say what keeps a pod from running its flow; None: it shows no cause."""
-    return _not_scheduled(pod) or _waits(pod) or pod_cause(pod)
+    return _not_scheduled(pod) or _waits(pod) or pod_cause(pod) or _is_prepared(pod)
 
 
 def _not_scheduled(pod: KubernetesObject) -> Diagnosis | None:
@@ -143,8 +161,25 @@ def _waits(pod: KubernetesObject) -> Diagnosis | None:
             pod=pod["metadata"]["name"],
             node=pod["spec"].get("nodeName"),
             container=name,
-            can_heal=reason not in CANNOT_HEAL,
+            final_after=final_after(reason, told),
         )
+    return None
+
+
+def _is_prepared(pod: KubernetesObject) -> Diagnosis | None:
+    """Name the init container that runs, of those that the flow container waits for."""
+    for status in container_statuses(pod, init=True):
+        name, running = status["name"], (status.get("state") or {}).get("running")
+        # A native sidecar goes on beside the flow.
+        if running is not None and restart_policy(pod, name) != "Always":
+            since = running.get("startedAt") or "a moment ago"
+            return Diagnosis(
+                "PodInitializing",
+                f"init container {name!r} of {place_of(pod)} has run since {since}",
+                pod=pod["metadata"]["name"],
+                node=pod["spec"].get("nodeName"),
+                container=name,
+            )
     return None
 
 
@@ -157,17 +192,27 @@ def _nothing_will_start(job: KubernetesObject) -> Diagnosis | None:
     return None
 
 
-def _last_warning(events: Sequence[KubernetesObject]) -> Diagnosis | None:
-    warnings = [event for event in events if event.get("type") == "Warning"]
-    if not warnings:
+def _last_told(events: Sequence[KubernetesObject]) -> Diagnosis | None:
+    """Say what the last event tells of that still keeps a pod: a warning or a pull."""
+    pulled = max((_time_of(e) for e in events if e.get("reason") == "Pulled"), default="")
+    told = [
+        event
+        for event in events
+        if event.get("type") == "Warning"
+        or (event.get("reason") == "Pulling" and _time_of(event) > pulled)
+    ]
+    if not told:
         return None
-    last = max(
-        warnings,
-        key=lambda e: str(e.get("lastTimestamp") or e.get("eventTime") or e.get("firstTimestamp")),
-    )
+    last = max(told, key=_time_of)
     about = last.get("involvedObject") or {}
     kind, name = about.get("kind") or "Job", about.get("name") or ""
     reason = last.get("reason") or "Warning"
-    told = one_line(last.get("message") or reason)
+    sentence = one_line(last.get("message") or reason)
+    if reason == "Pulling":
+        sentence += f" since {_time_of(last)}"
     pod = name if kind == "Pod" else None
-    return Diagnosis(reason, f"{kind} {name!r}: {told}", remedy_of(told), pod=pod)
+    return Diagnosis(reason, f"{kind} {name!r}: {sentence}", remedy_of(sentence), pod=pod)
+
+
+def _time_of(event: KubernetesObject) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp"))

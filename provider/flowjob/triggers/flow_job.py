@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -43,6 +43,7 @@ class FlowJobTrigger(BaseTrigger):
         number.
     :param flow_container: the name of the container that runs the flow; None (default): the first.
     :param wait_for: ``"job"`` (default) or ``"flow"``, as the operator has it.
+    :param exit_codes: of the flow container, that end the flow run at once; none (default).
     :param log_containers: ``"flow"`` (default), ``"all"`` or names, as the operator has it: whose
         last lines are kept where the cluster takes the pod away.
     :param not_before: when it may end at the earliest (seconds since the epoch), well or not; 0
@@ -66,6 +67,7 @@ class FlowJobTrigger(BaseTrigger):
         logging_interval: float | None = None,
         startup_timeout: float | None = None,
         wait_for: str = "job",
+        exit_codes: Collection[int] = (),
         log_containers: str | list[str] = "flow",
         not_before: float = 0,
     ) -> None:
@@ -79,6 +81,7 @@ class FlowJobTrigger(BaseTrigger):
         self.logging_interval = logging_interval
         self.startup_timeout = startup_timeout
         self.wait_for = wait_for
+        self.exit_codes = list(exit_codes)
         self.log_containers = log_containers
         self.not_before = not_before
         # `task_id` is an attribute of every trigger's, which Airflow writes to.
@@ -97,6 +100,7 @@ class FlowJobTrigger(BaseTrigger):
             "logging_interval": self.logging_interval,
             "startup_timeout": self.startup_timeout,
             "wait_for": self.wait_for,
+            "exit_codes": self.exit_codes,
             "log_containers": self.log_containers,
             "not_before": self.not_before,
             **asdict(self._key),
@@ -140,6 +144,7 @@ class FlowJobTrigger(BaseTrigger):
                         tails.see,
                         startup_timeout=self.startup_timeout,
                         wait_for=self.wait_for,
+                        exit_codes=self.exit_codes,
                     )
             except TimeoutError:
                 if not interval.expired():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
@@ -19,10 +19,18 @@ from flowjob.logs.selection import LogSelection
 from flowjob.status.diagnosis import Diagnosis
 from flowjob.status.job import true_condition
 from flowjob.status.observation import Observation, has_ended, is_settled
-from flowjob.status.outcome import SUCCEEDED, Outcome, outcome_of, outcome_of_flow, outcome_of_start
+from flowjob.status.outcome import (
+    SUCCEEDED,
+    Outcome,
+    outcome_of,
+    outcome_of_exit,
+    outcome_of_flow,
+    outcome_of_start,
+)
 from flowjob.status.progress import Progress
 from flowjob.status.start import Start, is_suspended
 from flowjob.status.warnings import lost_pods
+from flowjob.timeouts import REMINDER
 from flowjob.wait.flow_run_watch import FlowRunWatch, watch_of
 
 log = logging.getLogger(__name__)
@@ -42,6 +50,7 @@ async def wait_for_end(
     *,
     startup_timeout: float | None,
     wait_for: str,
+    exit_codes: Collection[int] = (),
 ) -> tuple[Observation, Outcome]:
     """Wait until the flow run is over, and return what was seen then and what it means.
 
@@ -50,13 +59,16 @@ async def wait_for_end(
     :param job: the Job, of which its metadata suffices.
     :param on_change: is shown what is new: the Job, and the pods that are not as they were. All
         are shown once more when the Job is about to fail, as that ends them, and at the end.
-    :param startup_timeout: seconds that the flow container may take to start, suspension not
-        counted; None: any number. What cannot heal by itself ends the flow run at once.
+    :param startup_timeout: seconds that the flow container may take to start, init containers and
+        pulls counted and suspension not; None: any number. What it waits for is said each minute;
+        what cannot heal by itself ends the flow run at once.
     :param wait_for: ``"job"``: its end; ``"flow"``: that of the flow container, where others keep
         the Job active.
+    :param exit_codes: of the flow container, that end the flow run at once, although its Job would
+        try again; none (default).
     :raises ClusterError: the API server is away for too long, or refuses to tell.
     """
-    waiting = _Waiting(cluster, watch, job, on_change, wait_for)
+    waiting = _Waiting(cluster, watch, job, on_change, wait_for, exit_codes)
     return await waiting.until_over(startup_timeout)
 
 
@@ -70,17 +82,27 @@ class _Waiting:
         job: KubernetesObject,
         on_change: Callable[[Observation], None],
         wait_for: str,
+        exit_codes: Collection[int],
     ) -> None:
         self._cluster = cluster
         self._watch = watch
         self._job = job
         self._on_change = on_change
         self._wait_for = wait_for
+        self._exit_codes = exit_codes
         self._progress = Progress()
         self._start = Start()
         self._is_failing = False
+        self._next_word = asyncio.get_running_loop().time() + REMINDER
 
     async def until_over(self, startup_timeout: float | None) -> tuple[Observation, Outcome]:
+        while True:
+            if (end := await self._follow(startup_timeout)) is not None:
+                return end
+
+    async def _follow(self, startup_timeout: float | None) -> tuple[Observation, Outcome] | None:
+        """Follow the flow run to its end; None: until it had been said what it waits for."""
+        deadline: float | None = None
         try:
             async with (
                 asyncio.timeout(None) as limit,
@@ -90,23 +112,49 @@ class _Waiting:
                     await self._see(observation, new_pods)
                     if has_ended(observation):
                         break
-                    if self._wait_for == "flow" and (
-                        outcome := outcome_of_flow(replace(observation, pods=new_pods))
-                    ):
+                    if outcome := self._outcome_before_end(replace(observation, pods=new_pods)):
                         return observation, outcome
                     if (cause := self._start.hopeless) is not None:
                         return observation, outcome_of_start(cause)
-                    limit.reschedule(self._start_deadline(observation, startup_timeout))
+                    deadline = self._start_deadline(observation, startup_timeout)
+                    limit.reschedule(self._next_look(observation, deadline))
         except TimeoutError:
             if not limit.expired():
                 raise
+            if deadline is None or asyncio.get_running_loop().time() < deadline:
+                await self._say_what_it_waits_for(observation)
+                return None
             await self._read_pods(observation)
             if self._start.has_started:
                 # It did while the API server was away, or its pods' watch late.
                 return await self.until_over(None)
-            cause = self._start.diagnose(await _events_of(self._cluster, observation))
-            return observation, outcome_of_start(_too_late(cause or _NO_CAUSE, startup_timeout))
+            cause = await self._cause(observation)
+            return observation, outcome_of_start(_too_late(cause, startup_timeout))
         return observation, await self._outcome(observation)
+
+    def _outcome_before_end(self, news: Observation) -> Outcome | None:
+        if outcome := outcome_of_exit(news, self._exit_codes):
+            return outcome
+        return outcome_of_flow(news) if self._wait_for == "flow" else None
+
+    def _next_look(self, observation: Observation, deadline: float | None) -> float | None:
+        """Return when, in the loop's time, to look at what keeps the flow from starting."""
+        if self._start.has_started or is_suspended(observation):
+            return None
+        return self._next_word if deadline is None else min(self._next_word, deadline)
+
+    async def _say_what_it_waits_for(self, observation: Observation) -> None:
+        cause = await self._cause(observation)
+        name = observation.job["metadata"]["name"]
+        log.info("The flow of the Job %s has not started yet: %s", name, cause)
+        self._next_word = asyncio.get_running_loop().time() + REMINDER
+
+    async def _cause(self, observation: Observation) -> Diagnosis:
+        """Say what keeps the flow container from starting."""
+        if (cause := self._start.diagnose()) is None:
+            # Only then: with thousands that wait, what they ask each minute counts.
+            cause = self._start.diagnose(await _events_of(self._cluster, observation))
+        return cause or _NO_CAUSE
 
     async def _see(self, observation: Observation, new_pods: dict[str, KubernetesObject]) -> None:
         if true_condition(observation.job, "FailureTarget") and not self._is_failing:
@@ -151,7 +199,7 @@ class _Waiting:
         waited = 0.0
         if started:
             then = datetime.fromisoformat(started)
-            waited = max((datetime.now(then.tzinfo) - then).total_seconds(), 0)
+            waited = max((self._cluster.now - then).total_seconds(), 0)
         return loop.time() + max(startup_timeout - waited, 0)
 
 
@@ -174,6 +222,7 @@ async def wait_for_outcome(
     *,
     startup_timeout: float | None,
     wait_for: str,
+    exit_codes: Collection[int] = (),
 ) -> Outcome:
     """Wait until the flow run is over, and emit the lines of its containers meanwhile.
 
@@ -181,7 +230,7 @@ async def wait_for_outcome(
     :param job: the Job as it was created or found.
     :param emit: takes each line of the log.
     :param selection: of which containers.
-    :param startup_timeout: see ``wait_for_end``, as for ``wait_for``.
+    :param startup_timeout: see ``wait_for_end``, as for ``wait_for`` and ``exit_codes``.
     :raises ClusterError: the API server is away for too long, or refuses to tell.
     """
     flow_log = FlowLog(cluster, selection, emit)
@@ -194,6 +243,7 @@ async def wait_for_outcome(
                 flow_log.see,
                 startup_timeout=startup_timeout,
                 wait_for=wait_for,
+                exit_codes=exit_codes,
             )
         await flow_log.finish()
     finally:

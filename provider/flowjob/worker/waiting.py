@@ -148,7 +148,8 @@ class Waiting:
             return None
         session = self._session
         try:
-            return session.run(read_outcome(session.cluster, job))
+            exit_codes = self._arguments.skip_on_exit_code
+            return session.run(read_outcome(session.cluster, job, exit_codes))
         except ClusterError as error:
             self._log.warning("%s", error)
             return None
@@ -234,6 +235,7 @@ class Waiting:
             arguments.log_selection,
             startup_timeout=arguments.startup_timeout,
             wait_for=arguments.wait_for,
+            exit_codes=arguments.skip_on_exit_code,
         )
         limit = None if deadline is None else max(deadline - time.time(), 0)
         try:

@@ -108,6 +108,24 @@ CASES = {
         remedy="check the image's name and tag",
         waits=True,
     ),
+    "image that runs as root and may not": Case(
+        "CreateContainerConfigError",
+        "runAsNonRoot",
+        pod={"securityContext": {"runAsNonRoot": True}},
+        remedy="runAsUser",
+    ),
+    "image that may not be pulled and is not there": Case(
+        "ErrImageNeverPull",
+        "cannot start",
+        container={"image": MISSING_IMAGE, "imagePullPolicy": "Never"},
+        remedy="bring the image to the node",
+    ),
+    "init container that takes too long": Case(
+        "PodInitializing",
+        "init container 'first' of pod",
+        pod=init_container("sleep 600"),
+        waits=True,
+    ),
     "invalid image name": Case("InvalidImageName", "cannot start", container={"image": "A:b:c"}),
     "missing config map": Case(
         "CreateContainerConfigError",
@@ -397,6 +415,7 @@ def test_a_failure_is_told_in_one_sentence(
     cannot_heal = name in (
         "invalid image name",
         "command not found",
-        "init container without its command",
+        "image that runs as root and may not",
+        "image that may not be pulled and is not there",
     )
     assert outcome.job_is_active == (case.waits or cannot_heal)

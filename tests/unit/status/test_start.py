@@ -54,9 +54,9 @@ def test_what_kept_an_earlier_pod_from_starting_does_not_end_a_job_that_is_relea
     created = "2026-01-01T00:00:00Z"
     ran = pod({"terminated": CRASHED}, creationTimestamp=created)
     broken = pod({"terminated": NOT_FOUND}, creationTimestamp=created)
-    start = start_of(seen(broken))
+    start = start_of(seen(broken, broken))
     assert start.hopeless is not None
-    start = start_of(seen(ran, broken))
+    start = start_of(seen(ran, broken, broken))
     assert start.hopeless is None
     start.see(seen(status={"startTime": "2026-01-01T00:05:00Z"}))
     assert (start.has_started, start.hopeless) == (False, None)
