@@ -12,6 +12,7 @@ from typing import Any
 from flowjob.kubernetes_object import KubernetesObject, termination_message_limit
 from flowjob.status.diagnosis import Diagnosis
 from flowjob.status.failure import diagnose_failure, diagnose_flow
+from flowjob.status.indexes import is_leader, messages_by_index
 from flowjob.status.job import has_many_pods, true_condition
 from flowjob.status.observation import (
     Observation,
@@ -45,6 +46,8 @@ class Outcome:
     :param finished_at: when it ended (RFC 3339).
     :param termination_message: what it left there as the flow's result; empty where that does not
         count.
+    :param indexed_messages: the same of each index, empty where there is none; None: it is not an
+        Indexed Job of several pods, or one that has a leader.
     :param result_limit: bytes of it that the kubelet kept.
     :param job_is_active: whether the Job goes on although the flow run is over: it is to be
         deleted.
@@ -60,13 +63,14 @@ class Outcome:
     started_at: str | None = None
     finished_at: str | None = None
     termination_message: str = field(default="", repr=False)
+    indexed_messages: list[str] | None = field(default=None, repr=False)
     result_limit: int = 4096
     job_is_active: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return what Airflow stores in XCom; the result has an XCom of its own."""
         facts = asdict(self)
-        for own in ("termination_message", "result_limit", "job_is_active"):
+        for own in ("termination_message", "indexed_messages", "result_limit", "job_is_active"):
             del facts[own]
         return facts
 
@@ -82,7 +86,7 @@ def outcome_of(observation: Observation) -> Outcome:
     pod = _deciding_pod(observation, cause)
     facts = _facts(pod, terminated_state(pod)) if pod else {}
     if cause is None:
-        return Outcome(SUCCEEDED, **facts)
+        return Outcome(SUCCEEDED, **facts, indexed_messages=messages_by_index(observation))
     return Outcome(FAILED, **_told(cause), **facts)
 
 
@@ -165,7 +169,7 @@ def _told(cause: Diagnosis) -> dict[str, Any]:
 
 
 def _deciding_pod(observation: Observation, cause: Diagnosis | None) -> KubernetesObject | None:
-    """Choose the pod of the cause, else the one that ended last in the way the Job did.
+    """Choose the pod of the cause, else the leader's, else that which ended last as the Job did.
 
     Of a Job that failed, or is gone, an attempt tells nothing where a later one has not ended.
     """
@@ -174,9 +178,11 @@ def _deciding_pod(observation: Observation, cause: Diagnosis | None) -> Kubernet
         if last is not None and terminated_state(last) is None:
             return None
 
-    def rank(pod: KubernetesObject) -> tuple[bool, str]:
-        is_cause = cause is not None and pod["metadata"]["name"] == cause.pod
-        return is_cause, (terminated_state(pod) or {}).get("finishedAt") or ""
+    def rank(pod: KubernetesObject) -> tuple[bool, bool, str, str]:
+        name, ended = pod["metadata"]["name"], terminated_state(pod) or {}
+        is_cause = cause is not None and name == cause.pod
+        # Kubernetes tells times in whole seconds.
+        return is_cause, is_leader(observation.job, pod), ended.get("finishedAt") or "", name
 
     ended = [
         pod

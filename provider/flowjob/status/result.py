@@ -24,10 +24,18 @@ _RESERVED = {"__classname__", "__id__", "__version__", "__data__", "__type", "__
 def parse_result(outcome: Outcome) -> Any:
     """Read the flow's result from the flow container's termination message.
 
+    Of an Indexed Job of several pods, it is the list of the results by index, None where there is
+    none; of one whose success policy names an index, that index's.
+
     :param outcome: of a flow run that succeeded.
     :raises ResultError: it is not JSON, larger than the limit, or nothing that Airflow can store.
     """
-    text, limit = outcome.termination_message, outcome.result_limit
+    if outcome.indexed_messages is None:
+        return _parse(outcome.termination_message, outcome.result_limit)
+    return [_parse(message, outcome.result_limit) for message in outcome.indexed_messages]
+
+
+def _parse(text: str, limit: int) -> Any:
     if text.startswith(RESULT_ERROR):
         raise _not_kept(one_line(text.removeprefix(RESULT_ERROR)))
     if not text.strip():

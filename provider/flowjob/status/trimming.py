@@ -10,7 +10,15 @@ from collections.abc import Collection
 from flowjob.kubernetes_object import KubernetesObject, flow_container_of, job_of_flow_container
 
 _METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp", "deletionTimestamp")
-_JOB_SPEC = ("backoffLimit", "completions", "managedBy", "parallelism", "ttlSecondsAfterFinished")
+_JOB_SPEC = (
+    "backoffLimit",
+    "completionMode",
+    "completions",
+    "managedBy",
+    "parallelism",
+    "successPolicy",
+    "ttlSecondsAfterFinished",
+)
 _JOB_STATUS = ("conditions", "failed", "failedIndexes", "ready", "startTime", "succeeded")
 _POD_SPEC = ("nodeName", "restartPolicy")
 _POD_STATUS = ("message", "phase", "reason")

@@ -48,13 +48,14 @@ class EventPayload(dict[str, Any]):
     ) -> Self:
         """Make the payload of a flow run that has ended."""
         is_whole = outcome.exit_code is None or _is_going(observation)
-        text = outcome.termination_message
-        if character := not_stored(text):
-            # It stays refused: to replace the character would make another result of it.
-            text = f"{RESULT_ERROR}Airflow cannot store the character {character}"
-        kept = replace(outcome, termination_message=text)
+        messages = outcome.indexed_messages
+        kept = replace(
+            outcome,
+            termination_message=_stored(outcome.termination_message),
+            indexed_messages=None if messages is None else [_stored(each) for each in messages],
+        )
         if not is_whole:
-            kept = replace(outcome, message=None, termination_message="")
+            kept = replace(outcome, message=None, termination_message="", indexed_messages=None)
         return cls(
             job=job,
             outcome=asdict(kept),
@@ -83,6 +84,15 @@ def outcome_of_event(event: dict[str, Any], read_again: Outcome | None) -> Outco
     if read_again is not None and read_again.exit_code == told.exit_code:
         return read_again
     return told if told.reason is None else replace(told, message=f"{told.reason}: {_GONE}")
+
+
+def _stored(text: str) -> str:
+    """Return what a flow left as its result, refused where Airflow cannot store it.
+
+    To replace the character would make another result of it.
+    """
+    character = not_stored(text)
+    return f"{RESULT_ERROR}Airflow cannot store the character {character}" if character else text
 
 
 def _is_going(observation: Observation) -> bool:

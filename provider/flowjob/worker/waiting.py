@@ -149,10 +149,13 @@ class Waiting:
         session = self._session
         try:
             exit_codes = self._arguments.skip_on_exit_code
-            return session.run(read_outcome(session.cluster, job, exit_codes))
+            outcome = session.run(read_outcome(session.cluster, job, exit_codes))
         except ClusterError as error:
             self._log.warning("%s", error)
             return None
+        if outcome is None:
+            self._log.warning("The Job is gone, and with it the flow's result and its error")
+        return outcome
 
     def _is_own(self, flow_run_id: str | None) -> bool:
         """Tell whether what a try resumes with is its own.

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from flowjob.logs.selection import LogSelection
+from flowjob.status.result import parse_result
 from tests.support.cluster import Cluster
 from tests.support.flow_runs import SPEC, FlowRuns
 
@@ -83,6 +84,33 @@ def test_a_flow_that_its_own_rules_start_again_ends_with_its_last_run(
     assert (outcome.status, outcome.exit_code) == ("succeeded", 0)
     assert outcome.termination_message == "3\n"
     assert flow_runs.lines == [f"{word} {run}" for run in (1, 2, 3) for word in ("begin", "end")]
+
+
+LEADER = """
+if [ "$JOB_COMPLETION_INDEX" = 0 ]; then
+    sleep 3; echo '"leader"' > /dev/termination-log; exit 0
+fi
+trap 'sleep 2; echo "\\"worker\\"" > /dev/termination-log; exit 0' TERM
+while true; do sleep 1; done
+"""
+
+
+def test_the_result_of_a_leader_is_the_flow_runs_although_its_workers_end_later(
+    flow_runs: FlowRuns, cluster: Cluster
+) -> None:
+    policy = {"rules": [{"succeededIndexes": "0"}]}
+    many = {"completionMode": "Indexed", "completions": 2, "parallelism": 2}
+    content = yaml.safe_load(spec(cluster, job={**many, "successPolicy": policy}))
+    content["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 20
+    outcome = flow_runs.run(LEADER, yaml.safe_dump(content))
+    assert (outcome.status, parse_result(outcome)) == ("succeeded", "leader")
+
+
+def test_the_results_of_all_indexes_come_by_index(flow_runs: FlowRuns, cluster: Cluster) -> None:
+    many = {"completionMode": "Indexed", "completions": 3, "parallelism": 3}
+    script = 'i=$JOB_COMPLETION_INDEX; [ $i = 1 ] || echo "[$i]" > /dev/termination-log'
+    outcome = flow_runs.run(script, spec(cluster, job=many))
+    assert parse_result(outcome) == [[0], None, [2]]
 
 
 def test_the_lines_of_all_containers_say_whose_they_are(
