@@ -17,6 +17,9 @@ from flowjob.spec.job_spec import JobSpec
 # Linux' limit for one variable, 128 KiB, less its name and the byte that ends it.
 _LONGEST_PARAMETERS = 2**17 - len("FLOW_PARAMETERS=") - 1
 
+# Where a variable may come from, in place of a value (Kubernetes' ``EnvVarSource``).
+_SOURCES = {"configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef"}
+
 
 def parameters_json(parameters: Any) -> str:
     """Encode the operator's ``parameters`` as they reach the flow in ``FLOW_PARAMETERS``.
@@ -46,11 +49,8 @@ def flow_environment(
     parameters: str,
     airflow: Mapping[str, str],
     flow: Mapping[str, str],
-    user: Mapping[str, Any],
 ) -> dict[str, str]:
-    """Collect the variables that we set in the flow container.
-
-    The user's come last: they win, and may refer to ours as ``$(NAME)``.
+    """Collect the variables that we set in the flow container, so that each means itself.
 
     :param flow_run: gives ``FLOW_RUN_ID``.
     :param spec: gives ``FLOW_RESULT_PATH`` and ``FLOW_RESULT_LIMIT`` (bytes), where and how much
@@ -58,15 +58,7 @@ def flow_environment(
     :param parameters: the flow's parameters as JSON, for ``FLOW_PARAMETERS``.
     :param airflow: Airflow's own variables, ``AIRFLOW_CTX_*``.
     :param flow: the variables of this kind of flow.
-    :param user: the operator's ``env``; its values mean what they mean to Kubernetes.
-    :raises FlowError: a name or value of the user's is not a string.
     """
-    for name, value in user.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise FlowError(
-                f"the env variable {name!r} has a value of type {type(value).__name__}: "
-                "Kubernetes takes strings, write it in quotes"
-            )
     ours = {
         "FLOW_RUN_ID": flow_run.flow_run_id,
         "FLOW_PARAMETERS": parameters,
@@ -75,4 +67,20 @@ def flow_environment(
         **airflow,
         **flow,
     }
-    return {name: escape(value) for name, value in ours.items()} | dict(user)
+    return {name: escape(value) for name, value in ours.items()}
+
+
+def check_user_environment(user: Mapping[str, Any]) -> None:
+    """Check the operator's ``env``; what its values mean is Kubernetes' to say.
+
+    :param user: by name, a string, or a reference such as ``{"secretKeyRef": {...}}``.
+    :raises FlowError: a name is no string, or a value neither; the message repeats no value.
+    """
+    for name, value in user.items():
+        is_reference = isinstance(value, Mapping) and len(value) == 1 and value.keys() <= _SOURCES
+        if not isinstance(name, str) or not (isinstance(value, str) or is_reference):
+            raise FlowError(
+                f"the env variable {name!r} has a value of type {type(value).__name__}: "
+                "Kubernetes takes strings, write it in quotes, or give a reference as it has below "
+                f"valueFrom ({', '.join(sorted(_SOURCES))})"
+            )

@@ -11,7 +11,7 @@ from flowjob.flow_run import FlowRun
 from flowjob.flows import as_flow
 from flowjob.flows.base import FlowConnection, FlowRequest
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.launch.environment import flow_environment, parameters_json
+from flowjob.launch.environment import check_user_environment, flow_environment, parameters_json
 from flowjob.spec.job_spec import FlowContainer, JobSpec
 
 
@@ -58,6 +58,7 @@ def make_manifest(
         flow_run.flow_run_id, _image(flow_run, spec, arguments), namespace, connection
     )
     command = flow.command(request)
+    check_user_environment(arguments.env)
     container = FlowContainer(
         image=arguments.image or None,
         command=command.command,
@@ -68,8 +69,10 @@ def make_manifest(
             parameters=parameters_json(arguments.parameters),
             airflow=airflow_variables,
             flow=command.env,
-            user=arguments.env,
         ),
+        user_env=arguments.env,
+        # So a key of the flow's need not stand in an Airflow connection.
+        yielding=command.env.keys(),
     )
     return spec.for_flow_run(flow_run, container, namespace=namespace, name=arguments.name)
 

@@ -61,17 +61,18 @@ def read_env(task_id: str, value: Any) -> Any:
     """
     if value is None or isinstance(value, Mapping) or hasattr(value, "resolve"):
         return value
-    wanted = "give a mapping of names to values, or a list of mappings with name and value"
+    wanted = "give a mapping of names to values, or a list as containers of Kubernetes have it"
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise FlowError(f"task {task_id!r}: env is a {type(value).__name__}: {wanted}")
     env: dict[str, Any] = {}
     for index, variable in enumerate(value):
-        if not (isinstance(variable, Mapping) and set(variable) == {"name", "value"}):
+        keys = set(variable) if isinstance(variable, Mapping) else set()
+        if keys not in ({"name", "value"}, {"name", "valueFrom"}):
             raise FlowError(f"task {task_id!r}: env[{index}] has not just name and value: {wanted}")
         if variable["name"] in env:
             name = variable["name"]
             raise FlowError(f"task {task_id!r}: env has the variable {name!r} twice")
-        env[variable["name"]] = variable["value"]
+        env[variable["name"]] = variable.get("value", variable.get("valueFrom"))
     return env
 
 

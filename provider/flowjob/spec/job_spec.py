@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from flowjob.flow_run import LONGEST_JOB_NAME, FlowRun
 from flowjob.kubernetes_object import all_containers, flow_container, termination_message_limit
 from flowjob.spec.checks import check_job
 from flowjob.spec.json_values import json_copy
+from flowjob.spec.variables import merge_variables
 from flowjob.spec.yaml_file import YamlFile, file_error
 from flowjob.status.job import has_many_pods
 
@@ -36,14 +37,17 @@ class FlowContainer:
     :param image: its image; None leaves the spec's own, and so do the next two.
     :param command: its entrypoint.
     :param args: its entrypoint's arguments.
-    :param env: variables by name, in their order; one that the spec has already is replaced in
-        its place, new ones are appended.
+    :param env: variables by name, in their order; see ``merge_variables``, as for the next two.
+    :param user_env: the user's.
+    :param yielding: which of ``env`` stay the spec's where it takes them from a Secret or the like.
     """
 
     image: str | None
     command: list[str] | None
     args: list[str] | None
     env: Mapping[str, str]
+    user_env: Mapping[str, Any] = field(default_factory=dict)
+    yielding: Collection[str] = ()
 
 
 class JobSpec:
@@ -221,19 +225,12 @@ def _in_dict(field: str) -> str:
 
 
 def _override(container: dict[str, Any], flow: FlowContainer) -> None:
-    for field in ("image", "command", "args"):
-        value = getattr(flow, field)
+    for name in ("image", "command", "args"):
+        value = getattr(flow, name)
         if value is not None:
-            container[field] = value
-    env = [
-        {"name": variable["name"], "value": flow.env[variable["name"]]}
-        if variable.get("name") in flow.env
-        else variable
-        for variable in container.get("env") or []
-    ]
-    present = {variable.get("name") for variable in env}
-    env += [{"name": key, "value": flow.env[key]} for key in flow.env if key not in present]
-    container["env"] = env
+            container[name] = value
+    given = container.get("env") or []
+    container["env"] = merge_variables(given, flow.env, flow.user_env, flow.yielding)
 
 
 def _mapping(parent: dict[str, Any], key: str) -> dict[str, Any]:

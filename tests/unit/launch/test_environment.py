@@ -8,19 +8,18 @@ from typing import Any
 import pytest
 
 from flowjob.exceptions import FlowError
-from flowjob.launch.environment import flow_environment, parameters_json
+from flowjob.launch.environment import check_user_environment, flow_environment, parameters_json
 from tests.unit.spec.test_job_spec import SPEC, load
 from tests.unit.test_flow_run import FLOW_RUN
 
 
-def environment(**user: Any) -> dict[str, str]:
+def environment() -> dict[str, str]:
     return flow_environment(
         FLOW_RUN,
         load(SPEC),
         parameters='{"price": "$(COST)"}',
         airflow={"AIRFLOW_CTX_DAG_ID": "nightly"},
         flow={"PREFECT__X": "a$b"},
-        user=user,
     )
 
 
@@ -35,17 +34,16 @@ def test_a_flow_knows_its_run_its_parameters_and_where_its_result_goes() -> None
     }
 
 
-def test_the_users_variables_win_come_last_and_mean_what_they_mean_to_kubernetes() -> None:
-    env = environment(MINE="$(FLOW_RUN_ID)", AIRFLOW_CTX_DAG_ID="other")
-    assert env["MINE"] == "$(FLOW_RUN_ID)"
-    assert env["AIRFLOW_CTX_DAG_ID"] == "other"
-    assert list(env)[-1] == "MINE"
-
-
-@pytest.mark.parametrize("value", [1, True, None, ["a"]])
+@pytest.mark.parametrize(
+    "value", [1, True, None, ["a"], {}, {"secret": "a"}, {"fieldRef": {}, "secretKeyRef": {}}]
+)
 def test_a_variable_that_is_no_string_is_named_without_its_value(value: Any) -> None:
     with pytest.raises(FlowError, match=r"'PORT' has a value of type .*: .*quotes"):
-        environment(PORT=value)
+        check_user_environment({"PORT": value})
+
+
+def test_a_variable_may_come_from_a_secret() -> None:
+    check_user_environment({"KEY": {"secretKeyRef": {"name": "prefect", "key": "key"}}})
 
 
 def test_parameters_travel_as_json() -> None:

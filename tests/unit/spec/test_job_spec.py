@@ -74,8 +74,8 @@ def test_only_what_design_lists_differs_from_the_file() -> None:
         "args": ["-V"],
         "env": [
             {"name": "MY_ENV", "value": "bar"},
-            {"name": "FROM_SECRET", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
             {"name": "NEW", "value": "1"},
+            {"name": "FROM_SECRET", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
         ],
         "resources": {"limits": {"cpu": "2"}},
     }

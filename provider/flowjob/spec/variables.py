@@ -1,0 +1,70 @@
+"""The variables of the flow container, in an order in which each may refer to the others.
+
+Kubernetes puts for ``$(NAME)`` the value of a variable that stands before it, and leaves the text
+as it is where none does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+Variable = dict[str, Any]
+
+# "$$" is how Kubernetes writes a "$" that begins no reference.
+_REFERENCE = re.compile(r"\$\$|\$\(([^()]*)\)")
+
+
+def merge_variables(
+    given: Sequence[Variable],
+    ours: Mapping[str, str],
+    user: Mapping[str, Any],
+    yielding: Collection[str] = (),
+) -> list[Variable]:
+    """Put ours first, then the spec's, then what is new of the user's; the user's win over all.
+
+    One of the user's that takes the place of another is moved back behind those that it refers to,
+    if none between them refers to it.
+
+    :param given: the spec's variables, as Kubernetes has them.
+    :param ours: values by name.
+    :param user: by name, strings, or what Kubernetes has below ``valueFrom``.
+    :param yielding: which of ours stay the spec's where it takes them from elsewhere, such as from
+        a Secret.
+    """
+    stays = {
+        variable["name"]
+        for variable in given
+        if variable.get("name") in yielding and "valueFrom" in variable
+    }
+    first = {name: user.get(name, value) for name, value in ours.items() if name not in stays}
+    merged = [_variable(name, value) for name, value in first.items()]
+    for variable in given:
+        name: Any = variable.get("name")
+        if name not in first:
+            merged.append(_variable(name, user[name]) if name in user else variable)
+    present = {variable.get("name") for variable in merged}
+    merged += [_variable(name, value) for name, value in user.items() if name not in present]
+    for name in user:
+        _move_back(merged, name)
+    return merged
+
+
+def _variable(name: str, value: Any) -> Variable:
+    return {"name": name, "value" if isinstance(value, str) else "valueFrom": value}
+
+
+def _move_back(variables: list[Variable], name: str) -> None:
+    place = next(at for at, variable in enumerate(variables) if variable.get("name") == name)
+    wanted = _references(variables[place])
+    behind = [at for at, each in enumerate(variables) if at > place and each.get("name") in wanted]
+    if not behind:
+        return
+    between = variables[place + 1 : behind[-1] + 1]
+    if not any(name in _references(variable) for variable in between):
+        variables.insert(behind[-1], variables.pop(place))
+
+
+def _references(variable: Variable) -> set[str]:
+    return {match[1] for match in _REFERENCE.finditer(variable.get("value") or "") if match[1]}
