@@ -18,8 +18,27 @@ _POD = "spec.template.spec"
 # What people bring in place of a Job, and how it becomes one.
 _HINTS = {
     "CronJob": "take its spec.jobTemplate, and let Airflow schedule it",
+    "List": "take its Job out of the list, into a file of its own",
     "Pod": "put its spec below spec.template of a Job",
 }
+# What a Job has that was exported from a cluster, and no new one may have or needs.
+_OF_THE_CLUSTER = (
+    "metadata.creationTimestamp",
+    "metadata.generation",
+    "metadata.managedFields",
+    "metadata.ownerReferences",
+    "metadata.resourceVersion",
+    "metadata.selfLink",
+    "metadata.uid",
+    "spec.selector",
+    "status",
+)
+_LABELS_OF_THE_CLUSTER = (
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name",
+    "controller-uid",
+    "job-name",
+)
 # Mappings of the spec whose values are strings.
 _STRING_MAPPINGS = (
     "metadata.labels",
@@ -45,6 +64,7 @@ def check_job(manifest: Any, where: Where) -> None:
         raise JobSpecError(f"{where('')}: the job spec is no mapping: write one Kubernetes Job")
     _check_kind(manifest, where)
     _check_shape(manifest, where)
+    _check_not_exported(manifest, where)
     for field, value in _strings_of(manifest, where):
         if not isinstance(value, str | None):
             raise JobSpecError(
@@ -82,6 +102,20 @@ def _check_shape(manifest: dict[str, Any], where: Where) -> None:
         raise JobSpecError(
             f"{where(first)}: {first}, the flow container, must be a mapping with a name"
         )
+
+
+def _check_not_exported(manifest: dict[str, Any], where: Where) -> None:
+    """Name at once all that a Job of a cluster's has; the API server would name one by one."""
+    has_selector = _get(manifest, "spec.selector") and not _get(manifest, "spec.manualSelector")
+    if not (has_selector or _get(manifest, "metadata.resourceVersion")):
+        return
+    fields = [field for field in _OF_THE_CLUSTER if _get(manifest, field) is not None]
+    for parent in ("metadata", "spec.template.metadata"):
+        labels = _get(manifest, f"{parent}.labels") or {}
+        fields += [f"{parent}.labels[{name}]" for name in _LABELS_OF_THE_CLUSTER if name in labels]
+    raise JobSpecError(
+        f"{where('metadata')}: the job spec is a Job of a cluster's: remove {', '.join(fields)}"
+    )
 
 
 def _word(value: Any) -> str:

@@ -5,6 +5,7 @@ Pure but for the reading of the file: no Airflow, no Kubernetes client.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,12 @@ from flowjob.spec.yaml_nodes import FASTEST, MERGE, STRING, AnyLoader, Types, er
 _LARGEST_FILE = 2**20
 # Fields and values that a file may have with its aliases expanded: a small file can have billions.
 _MOST_NODES = 100_000
+# Of the objects in a file, so many are told.
+_TOLD = 5
+# What JSON writes otherwise than YAML: a character of two halves, and a slash.
+_JSON_ESCAPE = re.compile(
+    r"\\(?:u(d[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})|.)", re.IGNORECASE | re.DOTALL
+)
 # What YAML does not have, and a byte order mark anywhere but at the beginning: libyaml and the API
 # server's reader ignore it in different places.
 _REFUSED_CHARACTER = re.compile(
@@ -27,7 +34,7 @@ _REFUSED_CHARACTER = re.compile(
 
 
 class YamlFile:
-    """The one document of a YAML text.
+    """The one object of a YAML or JSON text; documents without anything in them count for nothing.
 
     :param text: the YAML.
     :param source: names it in messages.
@@ -46,8 +53,11 @@ class YamlFile:
                 "stands in no YAML file"
             )
         try:
-            reader = loader(text)
-            self._node = reader.get_single_node()
+            reader = loader(_json_as_yaml(text))
+            documents = []
+            while reader.check_node():
+                documents.append(reader.get_node())
+            self._node = _only_object(documents, source)
             if self._node is not None:
                 _check_nodes(self._node, (), [0])
             content = reader.construct_document(self._node) if self._node else None
@@ -129,6 +139,51 @@ def _hint(lines: list[str]) -> str:
     if any("{{" in line or "{%" in line for line in lines):
         return " (it is Jinja, and a job spec is not templated: use the operator's arguments)"
     return ""
+
+
+def _json_as_yaml(text: str) -> str:
+    """Return a text that is JSON in the part of JSON that is YAML, and any other as it is.
+
+    Lines stay what they are.
+    """
+    if not text.lstrip("\ufeff \t\r\n").startswith("{"):
+        return text
+    try:
+        json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return text
+    # A tab stands between JSON's values, and never within them.
+    return _JSON_ESCAPE.sub(_yaml_escape, text.replace("\t", " "))
+
+
+def _yaml_escape(escape: re.Match[str]) -> str:
+    if escape[1]:
+        return json.loads(f'"{escape[0]}"')  # type: ignore[no-any-return]
+    return "/" if escape[0] == "\\/" else escape[0]
+
+
+def _only_object(documents: list[yaml.Node | None], source: str) -> yaml.Node | None:
+    """Return the one document that holds something, None where none does."""
+    found = [
+        node
+        for node in documents
+        if node is not None and (node.value or not isinstance(node, yaml.ScalarNode))
+    ]
+    if len(found) < 2:
+        return found[0] if found else None
+    told = ", ".join(
+        f"{printable(_kind_of(node))} in line {node.start_mark.line + 1}" for node in found[:_TOLD]
+    )
+    more = f" and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+    raise JobSpecError(
+        f"the job spec {source} holds {len(found)} objects ({told}{more}): keep the Job alone in a "
+        "file of its own, and create the others beforehand"
+    )
+
+
+def _kind_of(node: yaml.Node) -> str:
+    kind = _child(node, "kind")
+    return kind[1].value if kind and isinstance(kind[1], yaml.ScalarNode) else "something"
 
 
 def _check_nodes(node: yaml.Node, parents: tuple[yaml.Node, ...], count: list[int]) -> None:

@@ -170,3 +170,19 @@ def test_a_bad_result_is_told_without_running_the_flow_again(tmp_path: Path, flo
     assert code == 0
     assert message.startswith(RESULT_ERROR)
     assert len(message) < 100
+
+
+def test_an_images_own_entrypoint_can_get_other_arguments() -> None:
+    command = CommandFlow(args=["--day", "$(DAY)"]).command(REQUEST)
+    assert (command.command, command.args) == (None, ["--day", "$$(DAY)"])
+
+
+@pytest.mark.parametrize("wrong", [{}, {"args": []}, {"args": "a b"}, {"args": [1]}])
+def test_a_command_flow_without_words_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(FlowError, match="a list of at least one string"):
+        CommandFlow(**wrong).command(REQUEST)
+
+
+def test_a_command_and_arguments_for_another_are_refused() -> None:
+    with pytest.raises(FlowError, match="give one"):
+        CommandFlow(["true"], args=["a"]).command(REQUEST)
