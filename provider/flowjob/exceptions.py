@@ -65,3 +65,7 @@ class FlowRunFailedError(FlowJobError):
 
 class FlowRunCancelledError(FlowJobError):
     """The flow run was killed: its Job was deleted, or was never created."""
+
+
+class JobSpecWarning(UserWarning):
+    """A job spec may not mean what its author thinks it does."""

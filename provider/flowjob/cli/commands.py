@@ -82,7 +82,8 @@ def check(arguments: Arguments) -> int:
         if file in errors:
             print(_with_file(file, errors[file]), file=sys.stderr)
         else:
-            print(f"{file}: ok")
+            doubt = specs[file].doubt
+            print(f"{file}: ok" + (f", but {doubt}" if doubt else ""))
     return 1 if errors else 0
 
 

@@ -12,6 +12,7 @@ from flowjob.flows import as_flow
 from flowjob.flows.base import FlowConnection, FlowRequest
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.launch.environment import check_user_environment, flow_environment, parameters_json
+from flowjob.spec.jinja import has_jinja
 from flowjob.spec.job_spec import FlowContainer, JobSpec
 
 
@@ -91,8 +92,3 @@ def _image(flow_run: FlowRun, spec: JobSpec, arguments: JobArguments) -> str:
             "templated, so give the image to the operator"
         )
     return image
-
-
-def has_jinja(text: str) -> bool:
-    """Tell whether Airflow would find something to render in a text."""
-    return "{{" in text or "{%" in text

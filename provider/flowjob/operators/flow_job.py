@@ -16,7 +16,7 @@ from flowjob.exceptions import JobSpecError
 from flowjob.flow_run import flow_run_id_of
 from flowjob.flows import Flow, as_flow
 from flowjob.kubernetes_object import KubernetesObject, flow_container_of
-from flowjob.launch.manifest import JobArguments, has_jinja
+from flowjob.launch.manifest import JobArguments
 from flowjob.operators.checks import (
     check_choice,
     check_default_args,
@@ -26,8 +26,9 @@ from flowjob.operators.checks import (
     read_env,
     read_exit_codes,
 )
-from flowjob.operators.job_spec_file import check_job_spec, load_job_spec
+from flowjob.operators.job_spec_file import check_job_spec, load_job_spec, take_job_spec
 from flowjob.operators.mapping import CheckedPartial, check_partial
+from flowjob.spec.jinja import has_jinja
 from flowjob.spec.job_spec import JobSpec
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class FlowJobOperator(BaseOperator):
         if (job_spec_file is None) == (job_spec is None):
             raise JobSpecError(f"task {task_id!r}: give either job_spec_file or job_spec")
         if job_spec is not None:
-            self._job_spec = JobSpec.from_dict(job_spec)
+            self._job_spec = take_job_spec(job_spec)
         if type(flow) is not list and not hasattr(flow, "resolve"):
             as_flow(flow)  # an XComArg has its value when the task runs
         if env:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import Callable
 from functools import lru_cache
 
 from airflow.sdk import DAG, BaseOperator
 
-from flowjob.exceptions import JobSpecError, JobSpecMissingError
+from flowjob.exceptions import JobSpecError, JobSpecMissingError, JobSpecWarning
+from flowjob.kubernetes_object import KubernetesObject
 from flowjob.spec.job_spec import JobSpec
 
 
@@ -40,11 +42,27 @@ def check_job_spec(operator: BaseOperator, file: str) -> None:
     dag = operator.get_dag()
     if dag is not None and _parsed.dag() is dag and file in _parsed.files:
         return
-    load_job_spec(operator, file)
+    _warn(load_job_spec(operator, file))
     if dag is not None:
         if _parsed.dag() is not dag:
             _parsed.dag, _parsed.files = weakref.ref(dag), set()
         _parsed.files.add(file)
+
+
+def take_job_spec(manifest: KubernetesObject) -> JobSpec:
+    """Take a job spec that a DAG file has as a dict.
+
+    :raises JobSpecError: it is not what it should be.
+    """
+    spec = JobSpec.from_dict(manifest)
+    _warn(spec)
+    return spec
+
+
+def _warn(spec: JobSpec) -> None:
+    """Warn of what may be meant otherwise; Airflow shows it with the DAG."""
+    if (doubt := spec.doubt) is not None:
+        warnings.warn(doubt, JobSpecWarning, stacklevel=2)
 
 
 class _Parsed(threading.local):

@@ -18,7 +18,8 @@ from flowjob.exceptions import JobRefusedError
 from flowjob.flow_run import LONGEST_JOB_NAME, FlowRun
 from flowjob.kubernetes_object import all_containers, flow_container, termination_message_limit
 from flowjob.spec.checks import check_job
-from flowjob.spec.json_values import json_copy
+from flowjob.spec.jinja import jinja_fields
+from flowjob.spec.json_values import json_copy, printable
 from flowjob.spec.variables import merge_variables
 from flowjob.spec.yaml_file import YamlFile, file_error
 from flowjob.status.job import has_many_pods
@@ -26,6 +27,8 @@ from flowjob.status.job import has_many_pods
 Manifest = dict[str, Any]
 _Version = tuple[int, int, int, int]
 
+# Of the fields that are doubted, so many are told.
+_TOLD = 5
 # Nanoseconds; two changes of a file within one tick of the file system's clock look like one.
 _TICK = 100_000_000
 
@@ -114,6 +117,20 @@ class JobSpec:
         """Return the error with the places of the fields that it names: ``specs/job.yaml:7``."""
         places = ", ".join(dict.fromkeys(self._where(field) for field in error.fields))
         return JobRefusedError(f"{error} ({places})", error.fields) if places else error
+
+    @property
+    def doubt(self) -> str | None:
+        """What the author may not have meant, as a sentence; None: nothing of that kind."""
+        fields = list(jinja_fields(self._manifest))
+        if not fields:
+            return None
+        # The flow container's image is the operator's to give, and then of no account here.
+        told = ", ".join(f"{printable(each)} ({self._where(each)})" for each in fields[:_TOLD])
+        more = f" and {len(fields) - _TOLD} more" if len(fields) > _TOLD else ""
+        return (
+            f"the job spec has Jinja in {told}{more}, which reaches the container as it stands: "
+            "give the value to the operator in parameters or env, and refer to it as $(NAME)"
+        )
 
     @property
     def base_name(self) -> str | None:
