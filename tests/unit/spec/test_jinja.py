@@ -35,8 +35,9 @@ TOLD = (
 def test_jinja_is_told_of_with_field_and_line(tmp_path: Path) -> None:
     file = tmp_path / "spec.yaml"
     file.write_text(TEXT)
-    with pytest.warns(JobSpecWarning) as warned, DAG("daily") as dag:
+    with DAG("daily") as dag:
         FlowJobOperator(task_id="flow", job_spec_file=str(file))
+    with pytest.warns(JobSpecWarning) as warned:
         dag.resolve_template_files()  # type: ignore[no-untyped-call]
     assert TOLD % (file, file) in str(warned[0].message)
 
