@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from flowjob.cluster.errors import ApiError, refusal
+from flowjob.cluster.errors import ApiError, describe, is_transient, refusal
 from flowjob.cluster.paths import job_path, jobs_path, pods_path
 from flowjob.cluster.patience import REFUSALS, Patience
 from flowjob.cluster.retries import pause
@@ -83,7 +83,7 @@ class Cluster(Transport):
     async def check_job(self, manifest: KubernetesObject) -> None:
         """Ask the API server whether it would create the Job; it does not.
 
-        Somebody waits for the answer: no refusal is doubted.
+        Somebody waits for the answer: whatever goes wrong is told at once.
 
         :param manifest: the Job with its name and namespace.
         :raises JobRefusedError: it would refuse it.
@@ -92,10 +92,16 @@ class Cluster(Transport):
         metadata = manifest["metadata"]
         query = {"fieldValidation": "Strict", "dryRun": "All"}
         try:
-            path, patience = jobs_path(metadata["namespace"]), self.patience(doubted=())
+            path, patience = jobs_path(metadata["namespace"]), self.impatience()
             await self.request("POST", path, query, manifest, patience=patience)
         except ApiError as error:
             raise refusal(metadata, error) from None
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            raise ClusterError(
+                f"the API server gives no usable answer: {describe(error)}"
+            ) from None
 
     async def find_job(
         self, namespace: str, name: str, *, stop: asyncio.Event | None = None

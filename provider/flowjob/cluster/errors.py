@@ -45,8 +45,11 @@ class CredentialsError(Exception):
     """The Airflow connection could not be loaded again, or its credentials not be renewed."""
 
 
-async def api_error(response: ClientResponse) -> ApiError:
-    """Read the error that an answer tells of."""
+async def api_error(response: ClientResponse, kubernetes_conn_id: str) -> ApiError:
+    """Read the error that an answer tells of.
+
+    :param kubernetes_conn_id: whose credentials they were.
+    """
     text = await response.text(errors="replace")
     try:
         status = json.loads(text)
@@ -54,6 +57,10 @@ async def api_error(response: ClientResponse) -> ApiError:
         status = None
     if not isinstance(status, dict):
         status = {"message": text[:200]}
+    if response.status == 401:
+        # The API server says no more of it than "Unauthorized".
+        told = f"the credentials of the Airflow connection {kubernetes_conn_id!r} are not taken"
+        status["message"] = f"{told}: they have expired or are wrong, so renew them"
     retry_after = response.headers.get("Retry-After", "")
     return ApiError(response.status, status, float(retry_after) if retry_after.isdigit() else None)
 

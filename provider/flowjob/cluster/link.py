@@ -58,7 +58,7 @@ class Link:
     """
 
     def __init__(self, kubernetes_conn_id: str) -> None:
-        self._conn_id = kubernetes_conn_id
+        self.kubernetes_conn_id = kubernetes_conn_id
         self._loading = SharedCall(self._load)
         self._line: _Line | None = None
         self._renewed_until = 0.0
@@ -73,7 +73,7 @@ class Link:
 
         :raises ClusterError: it cannot be loaded, or an exec plugin has hung for ten minutes.
         """
-        name = f"the Airflow connection {self._conn_id!r}"
+        name = f"the Airflow connection {self.kubernetes_conn_id!r}"
         patience = Patience(f"no answer from what loads {name}", PATIENCE)
         while self._line is None:
             try:
@@ -153,7 +153,9 @@ class Link:
         return True
 
     async def _renewal_of(self, call: SharedCall[T]) -> T:
-        name = f"the credentials of the Airflow connection {self._conn_id!r} are not renewed"
+        name = (
+            f"the credentials of the Airflow connection {self.kubernetes_conn_id!r} are not renewed"
+        )
         try:
             return await call.answer(LOADING_TIMEOUT)
         except StillRunningError:
@@ -165,7 +167,7 @@ class Link:
         import aiohttp
 
         # Files, exec plugins and imports would hold up every other waiter of a triggerer.
-        hook = await in_thread(find_connection, self._conn_id)
+        hook = await in_thread(find_connection, self.kubernetes_conn_id)
         connection, tls = await in_own_thread(lambda: _load(hook))
 
         async def credentials() -> dict[str, str]:

@@ -89,6 +89,10 @@ class Transport:
         lack = f"no usable answer from the API server {host}{about}"
         return Patience(lack, PATIENCE, doubted=doubted, say=say)
 
+    def impatience(self) -> Patience:
+        """Return the patience of one who bears with nothing."""
+        return Patience("", 0, doubted=(), passes=lambda error: False)
+
     async def request(
         self,
         method: str,
@@ -178,7 +182,7 @@ class Transport:
             self._ahead = parsedate_to_datetime(response.headers["Date"]).timestamp() - time.time()
         try:
             if response.status >= 400:
-                raise await api_error(response)
+                raise await api_error(response, self._link.kubernetes_conn_id)
             yield response
         finally:
             response.close()

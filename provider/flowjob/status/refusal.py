@@ -18,6 +18,10 @@ _MISSING_RIGHT = r'cannot \w+ resource "'
 _FULL_QUOTA = r"exceeded quota: |status unknown for quota: "
 # By the words of the API server, what is well known to help.
 _REMEDIES = (
+    (
+        r"failed calling webhook",
+        "the webhook is another program of the cluster's, and down: ask who runs it",
+    ),
     (_MISSING_RIGHT, "grant it to the user of the Airflow connection by an RBAC Role"),
     (r'namespaces "[^"]*" not found', "create the namespace, or name another one"),
     (
@@ -30,14 +34,15 @@ _REMEDIES = (
 def explain(status: KubernetesObject) -> str:
     """Tell the reason of a refused request.
 
-    The server's own message is told except for 422, which repeats values of the spec: there the
-    fields and the kind of each error are told instead.
+    The server's own message is told, as is that of an admission policy, except for an object that
+    is invalid, which repeats values of the spec: there the fields and the kind of each error are
+    told instead.
 
     :param status: the response's body, a ``Status`` of meta/v1.
     """
     reason = status.get("reason") or "refused"
     causes = (status.get("details") or {}).get("causes") or []
-    if status.get("code") == 422 and causes:
+    if status.get("code") == 422 and any(cause.get("field") for cause in causes):
         return f"{reason}: " + "; ".join(_explain_cause(cause) for cause in causes)
     told = one_line(status.get("message") or "no message")
     remedy = next((f" ({remedy})" for words, remedy in _REMEDIES if re.search(words, told)), "")

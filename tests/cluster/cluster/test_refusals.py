@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kubernetes import client, config
 
-from flowjob.exceptions import ClusterError, FlowJobError
+from flowjob.exceptions import ClusterError, FlowJobError, JobRefusedError
 from tests.support.access import restricted_kubeconfig
 from tests.support.cluster import Cluster
 from tests.support.flow_runs import FlowRuns, Manifest, connect
@@ -154,3 +155,104 @@ def grant(cluster: Cluster, namespace: str, account: str, rules: list[Manifest])
     with config.new_client_from_config(str(cluster.kubeconfig)) as api:
         rbac = client.RbacAuthorizationV1Api(api)
         rbac.patch_namespaced_role(account, namespace, {"rules": rules})
+
+
+@pytest.fixture
+def admission(cluster: Cluster) -> Any:
+    return client.AdmissionregistrationV1Api(config.new_client_from_config(str(cluster.kubeconfig)))
+
+
+JOBS = {"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"]} | {
+    "resources": ["jobs"]
+}
+
+
+def own(namespace: str) -> dict[str, Any]:
+    return {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+
+
+@pytest.fixture
+def policy(admission: Any, namespace: str, flow_runs: FlowRuns) -> Iterator[None]:
+    """Refuse each Job of the namespace, in a sentence of the platform's own."""
+    spec = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"namespaceSelector": own(namespace), "resourceRules": [JOBS]},
+        "validations": [{"expression": "false", "message": "every Job needs the label team"}],
+    }
+    binding = {"policyName": namespace, "validationActions": ["Deny"]}
+    metadata = {"name": namespace}
+    admission.create_validating_admission_policy({"metadata": metadata, "spec": spec})
+    admission.create_validating_admission_policy_binding({"metadata": metadata, "spec": binding})
+
+    def is_known() -> bool:
+        try:
+            flow_runs.loop.run(flow_runs.cluster.check_job(flow_runs.manifest("true")))
+        except JobRefusedError:
+            return True
+        return False
+
+    wait_for(is_known, "the policy to be known")
+    yield
+    admission.delete_validating_admission_policy_binding(namespace)
+    admission.delete_validating_admission_policy(namespace)
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_policys_own_sentence_reaches_the_user(flow_runs: FlowRuns) -> None:
+    with pytest.raises(JobRefusedError, match="denied request: every Job needs the label team"):
+        flow_runs.create(flow_runs.manifest("true"))
+
+
+@pytest.fixture
+def dead_webhook(admission: Any, namespace: str, flow_runs: FlowRuns) -> Iterator[None]:
+    """Have each Job of the namespace looked at by a program that is not there."""
+    webhook = {
+        "name": "jobs.example.com",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "failurePolicy": "Fail",
+        "timeoutSeconds": 2,
+        "clientConfig": {"url": "https://127.0.0.1:9/validate"},
+        "namespaceSelector": own(namespace),
+        "rules": [JOBS],
+    }
+    admission.create_validating_webhook_configuration(
+        {"metadata": {"name": namespace}, "webhooks": [webhook]}
+    )
+
+    def is_known() -> bool:
+        try:
+            flow_runs.loop.run(flow_runs.cluster.check_job(flow_runs.manifest("true")))
+        except ClusterError:
+            return True
+        return False
+
+    wait_for(is_known, "the webhook to be known")
+    yield
+    with suppress(client.ApiException):
+        admission.delete_validating_webhook_configuration(namespace)
+
+
+@pytest.mark.usefixtures("dead_webhook")
+def test_a_webhook_that_is_down_is_named_and_waited_for(
+    flow_runs: FlowRuns,
+    admission: Any,
+    namespace: str,
+    threads: ThreadPoolExecutor,
+    log: pytest.LogCaptureFixture,
+) -> None:
+    manifest = flow_runs.manifest("true")
+    creating = threads.submit(flow_runs.create, manifest)
+    told = 'failed calling webhook "jobs.example.com"'
+    wait_for(lambda: told in log.text, "the line that names it")
+    assert "the webhook is another program of the cluster's, and down" in log.text
+    admission.delete_validating_webhook_configuration(namespace)
+    assert creating.result(60)["metadata"]["name"] == manifest["metadata"]["name"]
+
+
+@pytest.mark.usefixtures("dead_webhook")
+def test_a_check_says_at_once_that_a_webhook_is_down(flow_runs: FlowRuns) -> None:
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match=r'failed calling webhook "jobs\.example\.com"'):
+        flow_runs.loop.run(flow_runs.cluster.check_job(flow_runs.manifest("true")))
+    assert time.monotonic() - began < 5

@@ -172,3 +172,17 @@ def test_a_watch_of_an_api_server_that_is_gone_for_good_is_given_up_as_a_request
     with pytest.raises(ClusterError) as given_up:
         loop.run(seen_until(cluster, "never"))
     assert f"to the watch of {PATH} for 2 s: HTTP 503" in str(given_up.value)
+
+
+def test_expired_credentials_are_told_with_whose_they_are(
+    cluster: Cluster,
+    server: FakeApiServer,
+    loop: LoopThread,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "flowjob")
+    server.tell("GET", "/jobs", *[UNAUTHORIZED] * 4, LISTED)
+    server.tell("WATCH", "/jobs", Answer(event("ADDED", job("b")), goes_on=True))
+    loop.run(seen_until(cluster, "uid-of-b"))
+    told = "the credentials of the Airflow connection 'fake' are not taken: they have expired"
+    assert told in caplog.text
