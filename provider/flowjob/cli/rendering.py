@@ -199,14 +199,13 @@ def _preview(operator: FlowJobOperator, context: Context) -> KubernetesObject:
 
 def _namespace_of(kubernetes_conn_id: str) -> str | None:
     """Return the namespace that a cluster's connection names, None where it cannot be read."""
-    from flowjob.cluster.connection import kubernetes_hook
+    from flowjob.cluster.connection import load_connection
 
     try:
-        namespace: str | None = kubernetes_hook()(conn_id=kubernetes_conn_id).get_namespace()
+        return load_connection(kubernetes_conn_id).namespace
     except Exception:
         # Outside of a task, each Airflow says in its own way that there is no such connection.
         return None
-    return namespace
 
 
 def _masked(value: Any) -> Any:

@@ -11,9 +11,12 @@ import importlib
 import ssl
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies
+
+import yaml
 
 if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
@@ -25,7 +28,8 @@ class ClusterConnection:
     """How to reach a cluster.
 
     :param configuration: address and credentials, as the provider's hook loaded them.
-    :param namespace: the namespace that the Airflow connection names, if any.
+    :param namespace: the namespace that the Airflow connection names; else, as for kubectl, that of
+        the kubeconfig's context, or in a cluster that of the own pod; None: none of them does.
     :param proxy: URL of the proxy that it is reached through, if any.
     """
 
@@ -74,7 +78,28 @@ def load(hook: KubernetesHook) -> ClusterConnection:
     if hook.is_in_cluster:
         # Here alone the hook fills the default of the whole process instead.
         load_incluster_config(client_configuration=configuration)
-    return ClusterConnection(configuration, hook.get_namespace(), _proxy_of(configuration))
+    namespace = hook.get_namespace() or _default_namespace(hook)
+    return ClusterConnection(configuration, namespace, _proxy_of(configuration))
+
+
+def _default_namespace(hook: KubernetesHook) -> str | None:
+    """Return the namespace of the own pod, or of the kubeconfig's context."""
+    from kubernetes.config import incluster_config, list_kube_config_contexts
+
+    if hook.is_in_cluster:
+        file = Path(incluster_config.SERVICE_TOKEN_FILENAME).with_name("namespace")
+        return file.read_text().strip() or None if file.is_file() else None
+    fields = ("kube_config_path", "kube_config", "cluster_context")
+    path, inline, chosen = (hook._get_field(field) for field in fields)
+    if inline is not None:
+        content = inline if isinstance(inline, dict) else yaml.safe_load(inline)
+        contexts, current = content.get("contexts") or [], content.get("current-context")
+    else:
+        contexts, active = list_kube_config_contexts(path)
+        current = (active or {}).get("name")
+    named = {context["name"]: context.get("context") or {} for context in contexts}
+    namespace: str | None = named.get(chosen or current, {}).get("namespace")
+    return namespace
 
 
 def _proxy_of(configuration: Configuration) -> str | None:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from flowjob.cluster.api_server import Cluster as ClusterClient
+from flowjob.cluster.connection import load_connection
 from flowjob.worker.loop_thread import LoopThread
 from tests.support.access import restricted_kubeconfig
 from tests.support.cluster import Cluster
@@ -85,6 +86,8 @@ from flowjob.cluster.api_server import Cluster
 from flowjob.worker.loop_thread import LoopThread
 with LoopThread() as loop, loop.use(Cluster("any")) as cluster:
     assert loop.run(cluster.list_jobs(sys.argv[1], "flow_run_id")) == []
+    # Jobs go where this pod is, where nobody says otherwise.
+    assert cluster.namespace == sys.argv[1]
 print("reached")
 """
 # A pod's files, in a mount namespace of this process's own.
@@ -137,3 +140,29 @@ def test_by_a_token_in_a_file(
     content["users"][0]["user"] = {"tokenFile": str(token)}
     path.write_text(yaml.safe_dump(content))
     assert reaches(namespace, {"kube_config_path": str(path)}, monkeypatch)
+
+
+def namespace_of(extra: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> str | None:
+    connection = {"conn_type": "kubernetes", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_ANY", json.dumps(connection))
+    return load_connection("any").namespace
+
+
+def test_a_contexts_namespace_counts_as_it_does_for_kubectl(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = yaml.safe_load(cluster.kubeconfig.read_text())
+    context = content["contexts"][0]["context"]
+    content["contexts"] = [
+        {"name": "mine", "context": {**context, "namespace": "team"}},
+        {"name": "other", "context": {**context, "namespace": "others"}},
+        {"name": "none", "context": context},
+    ]
+    content["current-context"] = "mine"
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    for extra in ({"kube_config_path": str(path)}, {"kube_config": json.dumps(content)}):
+        assert namespace_of(extra, monkeypatch) == "team"
+        assert namespace_of({**extra, "cluster_context": "other"}, monkeypatch) == "others"
+        assert namespace_of({**extra, "cluster_context": "none"}, monkeypatch) is None
+        assert namespace_of({**extra, "namespace": "named"}, monkeypatch) == "named"
