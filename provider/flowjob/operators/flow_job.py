@@ -323,7 +323,7 @@ def _arguments_of(operator: FlowJobOperator, context: Context) -> TryArguments:
         log_containers=operator.log_containers,
         skip_on_exit_code=operator.skip_on_exit_code,
         on_finish=operator.on_finish,
-        execution_timeout=timeout.total_seconds() if timeout else None,
+        deadline=time.time() + timeout.total_seconds() if timeout else None,
         wants_result=operator.do_xcom_push,
         multiple_outputs=operator.multiple_outputs,
     )

@@ -23,7 +23,8 @@ class TryArguments:
     :param log_containers: ``"flow"``, ``"all"``, or the names of containers.
     :param skip_on_exit_code: exit codes that skip the task.
     :param on_finish: ``"keep"``, ``"delete"`` or ``"delete_succeeded"``.
-    :param execution_timeout: seconds that the task may take; None: any number.
+    :param deadline: when the task times out (seconds since the epoch) if its try begins with this
+        step; None: never.
     :param wants_result: whether the flow's result is to be returned (``do_xcom_push``).
     :param multiple_outputs: whether Airflow makes an XCom of each key of the result.
     """
@@ -37,7 +38,7 @@ class TryArguments:
     log_containers: str | Sequence[str]
     skip_on_exit_code: frozenset[int]
     on_finish: str
-    execution_timeout: float | None
+    deadline: float | None
     wants_result: bool
     multiple_outputs: bool
 

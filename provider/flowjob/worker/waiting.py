@@ -94,8 +94,7 @@ class Waiting:
         job = self._launch(connect)
         self._xcoms.push_job(job)
         if self._arguments.deferrable and is_active(job):
-            seconds = self._arguments.execution_timeout
-            return self._defer(job, time.time() + seconds if seconds else None)
+            return self._defer(job, self._arguments.deadline)
         return End(job, self._wait(job))
 
     def complete(
