@@ -63,6 +63,9 @@ ANSWER_TIMEOUT = 3
 # supervisor may notice only at its next heartbeat that the process has ended, and the executor has
 # to tell the scheduler after that: a task that is resumed before fails.
 DEFERRAL_MARGIN = 5
+# That a trigger stays after the last line of a kill: Airflow loses what is logged right before its
+# end, as it reads log and news of triggers by different ways.
+LAST_LINE = 1
 # A Job that Kubernetes deletes so soon after its end may not be there for a later try to find:
 # Airflow misses a dead worker after 300 s, and the retry waits for another 300, both by default.
 SHORT_TTL = 600

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -13,12 +14,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey
 from flowjob.kubernetes_object import KubernetesObject, job_of_flow_container
 from flowjob.logs.selection import LogSelection
-from flowjob.timeouts import PATIENCE
+from flowjob.timeouts import LAST_LINE, PATIENCE
 from flowjob.worker.task_states import was_killed
 from flowjob.worker.trigger_event import EventPayload
-
-# What is still being done for triggers that have ended; nobody else refers to it.
-_kills: set[asyncio.Task[None]] = set()
 
 
 class FlowJobTrigger(BaseTrigger):
@@ -87,6 +85,7 @@ class FlowJobTrigger(BaseTrigger):
         # `task_id` is an attribute of every trigger's, which Airflow writes to.
         self._key = TaskInstanceKey(dag_id, run_id, task_id, map_index)
         self._has_fired = False
+        self._kill: asyncio.Task[None] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments that make this trigger again."""
@@ -154,16 +153,23 @@ class FlowJobTrigger(BaseTrigger):
             return EventPayload.ended(self._job, observation, outcome, taken)
 
     async def on_kill(self) -> None:
-        """Delete the Job if the task was ended in Airflow (Airflow 3.3 and later call this)."""
+        """Begin to delete the Job if the task was ended in Airflow (3.3 and later call this)."""
         # Airflow also calls it when another triggerer takes over, and after the event.
-        if self._has_fired:
-            return
-        # Airflow cancels a trigger that is to end again and again, each second, this call with it,
-        # and gives it 30 s: what it began goes on, and says in its task's log how it ended.
-        kill = asyncio.create_task(self._kill_if_ended())
-        _kills.add(kill)
-        kill.add_done_callback(_kills.discard)
-        await asyncio.shield(kill)
+        if not self._has_fired:
+            self._kill = asyncio.create_task(self._kill_if_ended())
+
+    async def cleanup(self) -> None:
+        """Wait for the end of a kill (Airflow calls this at the end of every trigger).
+
+        Airflow cancels a trigger that is to end again and again, each second, and would give
+        ``on_kill`` 30 s. A trigger that has ended has no place in its task's log any more.
+        """
+        if not hasattr(BaseTrigger, "on_kill"):
+            await self.on_kill()
+        while self._kill is not None and not self._kill.done():
+            # A triggerer that ends cancels the kill itself, too.
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(self._kill)
 
     async def _kill_if_ended(self) -> None:
         """Ask Airflow, and delete the Job for as long as the API server may be away."""
@@ -191,12 +197,7 @@ class FlowJobTrigger(BaseTrigger):
             self.log.error("The Job %s goes on: %s", self.job_name, error)
         else:
             self.log.info("The Job %s is deleted", self.job_name)
-
-    if not hasattr(BaseTrigger, "on_kill"):
-
-        async def cleanup(self) -> None:
-            """Do before Airflow 3.3 what ``on_kill`` does since; Airflow calls it at every end."""
-            await self.on_kill()
+        await asyncio.sleep(LAST_LINE)
 
     @property
     def _job(self) -> KubernetesObject:
