@@ -122,6 +122,11 @@ class Execution:
             raise FlowRunCancelledError(self.end_of_kill)
 
     @property
+    def has_begun(self) -> bool:
+        """Whether anything is known of a Job: a kill that comes before ends with the next step."""
+        return self._job is not None
+
+    @property
     def end_of_kill(self) -> str:
         """What became of the Job of a flow run that was killed, in one sentence."""
         if self._kill_error is not None:

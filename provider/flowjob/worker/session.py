@@ -83,7 +83,8 @@ class WorkerSession:
             return False
         log.info("The task was ended in Airflow (%s): deleting its Job", states.get(key))
         await self.execution.kill()
-        log.info("%s", _sentence(self.execution.end_of_kill))
+        if self.execution.has_begun:
+            log.info("%s", _sentence(self.execution.end_of_kill))
         return True
 
 
