@@ -29,7 +29,15 @@ from tests.airflow.test_exactly_one import (
     test_clearing_a_sibling_disturbs_nothing,
 )
 from tests.support.airflow.instance import AirflowInstance
-from tests.support.airflow.world import BEFORE_XCOM, Point, Proxied, World, connection
+from tests.support.airflow.world import (
+    BEFORE_XCOM,
+    ON_KILL_TIMEOUT,
+    Point,
+    Proxied,
+    World,
+    connection,
+    slow_kubeconfig,
+)
 from tests.support.audit import AuditLog
 from tests.support.cluster import Cluster
 from tests.support.differences import to_dict
@@ -57,6 +65,8 @@ pytestmark = pytest.mark.usefixtures("own_node")
 
 # Seconds.
 LONG_OUTAGE = 300
+OUTAGE = 2 * ON_KILL_TIMEOUT
+LONG_LAUNCH = 6
 _OUTAGE_TEST = "test_fifty_tasks_survive_an_outage_of_five_minutes"
 
 
@@ -129,6 +139,78 @@ def test_a_worker_goes_on_waiting_where_the_trigger_failed(world: World, proxied
     assert run.xcoms["status"] == "succeeded"
     assert run.task["try_number"] == len(run.jobs_created()) == 1
     assert run.flow_lines() == ["started", "ended"]
+
+
+def test_a_worker_that_goes_on_waiting_counts_the_time_out_from_the_beginning_of_the_try(
+    world: World, proxied: Proxied
+) -> None:
+    proxy, connection = proxied()
+    created = proxy.hold_reply("POST", "/jobs")
+    run = world.start("times_out_late", connection=connection)
+    created.wait_until_reached()
+    (job,) = run.jobs()
+    time.sleep(LONG_LAUNCH)  # the launch itself
+    hold = proxy.hold_request("GET", "/jobs")
+    created.let_go()
+    hold.wait_until_reached()
+    hold.refuse(404)
+    assert run.wait_for_end() == "failed"
+    run.wait_until_no_pod_is_left()
+    assert "The trigger failed, so this worker waits by itself" in run.log()
+    timed_out = run.logged_at("The task has timed out: deleting its Job")
+    # The DAG says 25: neither since the launch, nor since the task resumed.
+    assert (timed_out - job.metadata.creation_timestamp).total_seconds() < 25 + LONG_LAUNCH / 2
+    assert run.xcoms["outcome"]["reason"] == "TaskTimeout"
+    assert len(run.jobs_created()) == 1
+
+
+def test_a_kill_of_a_resumed_task_while_the_connection_is_loaded_leaves_no_job(
+    world: World, proxied: Proxied, airflow_namespace: str, tmp_path: Path
+) -> None:
+    proxy, _ = proxied()
+    kubeconfig, go, asked = slow_kubeconfig(proxy.kubeconfig, tmp_path)
+    created = proxy.hold_reply("POST", "/jobs")
+    with connection(world.airflow, kubeconfig, airflow_namespace) as conn_id:
+        run = world.start("last_try", connection=conn_id)
+        go.touch()
+        created.wait_until_reached()
+        # The trigger's: it fails, so that the task resumes while its flow goes on.
+        hold = proxy.hold_request("GET", "/jobs")
+        created.let_go()
+        go.touch()
+        hold.wait_until_reached()
+        hold.refuse(404)
+        wait_for(lambda: asked.read_text().count("\n") == 3, "the task to resume", 60)
+        (job,) = run.jobs()
+        run.set_state("failed")
+        wait_for(lambda: "Terminating process" in run.log(), "the signal to be sent")
+        go.touch()
+        wait_for(lambda: "Task killed!" in run.log(), "the process to end")
+    run.wait_until_no_pod_is_left()
+    assert "the flow run was cancelled, and its Job deleted" in run.log()
+    assert "has no Job" not in run.log()
+    assert run.jobs_created() == [job.metadata.name]
+
+
+def test_a_task_that_is_marked_while_the_api_server_is_away_leaves_no_job_once_it_is_back(
+    world: World, cluster: Cluster, airflow_namespace: str, tmp_path: Path
+) -> None:
+    with (
+        FaultProxy(cluster.kubeconfig, tmp_path) as proxy,
+        connection(world.airflow, proxy.kubeconfig, airflow_namespace) as conn_id,
+    ):
+        run = world.start(connection=conn_id)
+        run.wait_until_waiting()
+        (job,) = run.jobs()
+        proxy.cut()
+        run.set_state("failed")
+        wait_for(lambda: "ended in Airflow: deleting its Job" in run.log(), "the kill to begin")
+        time.sleep(OUTAGE)  # the outage itself
+        assert [job.metadata.deletion_timestamp for job in run.jobs()] == [None]
+        proxy.mend()
+        run.wait_until_no_pod_is_left(60)
+    told = f"The Job {job.metadata.name} is deleted"
+    wait_for(lambda: told in run.log(), "the log to say so")
 
 
 def test_a_task_that_is_cleared_while_it_resumes_runs_its_flow_again(

@@ -190,6 +190,13 @@ def test_a_kill_while_the_connection_is_loaded_leaves_no_job(
     assert run.jobs_created() == []
 
 
+def test_a_kill_while_the_session_closes_disturbs_nothing(world: World) -> None:
+    run = world.start("killed_at_its_end")
+    run.let_end()
+    assert run.wait_for_end() == "success"
+    assert "Asked to end while the session closes" in run.log()
+
+
 def test_a_worker_that_is_asked_to_end_keeps_its_job(world: World) -> None:
     run = world.start()
     run.wait_for_effects()
@@ -296,6 +303,27 @@ def test_a_backfill_of_twenty_dates_survives_workers_that_are_killed(world: Worl
         selector = f"identifier={key.identifier}"
         jobs = world.batch_v1.list_job_for_all_namespaces(label_selector=selector).items
         assert [job.status.active for job in jobs] == [None]
+
+
+def test_a_task_cleared_after_its_worker_died_adopts_its_job_and_cleared_once_more_begins_anew(
+    world: World,
+) -> None:
+    run = world.start()
+    run.wait_until_waiting()
+    run.kill_worker()
+    run.clear()
+    assert run.task["state"] == "restarting"  # Airflow has not noticed the death
+    run.wait_for_task("running", try_number=2)
+    wait_for(lambda: "Adopted the Job" in run.log(), "the adoption")
+    assert len(run.jobs_created()) == len(run.effects()) == 1
+
+    run.clear()
+    run.wait_for_effects(2)
+    assert [job.metadata.name for job in run.jobs()] == run.jobs_created()[1:]
+    run.let_end()
+    assert run.wait_for_end() == "success"
+    assert len(run.jobs_created()) == 2
+    assert run.effects()[1:] == [run.xcoms["flow_run_id"]]
 
 
 def test_a_completed_task_that_is_cleared_runs_its_flow_again(world: World) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Context
 
 from flowjob.operators.flow_job import FlowJobOperator
 
@@ -51,6 +52,23 @@ PARAMS = {"connection": "kubernetes_default", "waits": "yes"}
 RETRIED: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(0)}
 
 
+class KilledAtItsEnd(FlowJobOperator):
+    """Has its process asked to end in the moment in which its session has closed."""
+
+    def execute(self, context: Context) -> Any:
+        from flowjob.worker.session import WorkerSession
+
+        close = WorkerSession.__exit__
+
+        def close_and_kill(session: WorkerSession, *error: object) -> None:
+            close(session, *error)
+            self.log.info("Asked to end while the session closes")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        WorkerSession.__exit__ = close_and_kill  # type: ignore[method-assign]
+        return super().execute(context)
+
+
 def make_dags(suffix: str, default_args: dict[str, Any]) -> None:
     """Make the DAGs of one mode."""
     retried = default_args | RETRIED
@@ -66,6 +84,12 @@ def make_dags(suffix: str, default_args: dict[str, Any]) -> None:
 
     with DAG(f"times_out{suffix}", schedule=None, params=PARAMS, default_args=default_args):
         FlowJobOperator(task_id="flow", execution_timeout=timedelta(seconds=12), **COMMON)
+
+    with DAG(f"times_out_late{suffix}", schedule=None, params=PARAMS, default_args=default_args):
+        FlowJobOperator(task_id="flow", execution_timeout=timedelta(seconds=25), **COMMON)
+
+    with DAG(f"killed_at_its_end{suffix}", schedule=None, params=PARAMS, default_args=default_args):
+        KilledAtItsEnd(task_id="flow", **COMMON)
 
     with DAG(
         f"run_times_out{suffix}",

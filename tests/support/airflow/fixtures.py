@@ -50,8 +50,20 @@ def airflow_namespace(core_v1: Any) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def effects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the flows write to."""
+    folder = tmp_path_factory.mktemp("effects")
+    folder.chmod(0o777)
+    (folder / "lines").touch(0o666)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def new_airflow(
-    cluster: Cluster, airflow_namespace: str, tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster,
+    airflow_namespace: str,
+    effects: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> NewAirflow:
     """Return a function for `with new_airflow(environment={...}) as airflow:`."""
 
@@ -68,6 +80,7 @@ def new_airflow(
             environment={
                 **kubernetes_connection(cluster.kubeconfig, airflow_namespace),
                 "AIRFLOW_CONN_BROKEN": json.dumps(_BROKEN_CONNECTION),
+                "FLOW_EFFECTS": str(effects),
                 "FLOW_IMAGE": cluster.flow_image,
                 "FLOW_NAMESPACE": airflow_namespace,
                 **(environment or {}),

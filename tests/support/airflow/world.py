@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,7 +22,9 @@ from tests.support.audit import AuditLog
 from tests.support.cluster import Cluster
 from tests.support.reverse_proxy import Hold, ReverseProxy
 
+# Seconds.
 HEARTBEAT_TIMEOUT = 20
+ON_KILL_TIMEOUT = 5
 
 BEFORE_CREATE = "before the create"
 BEFORE_REPLY = "between the create and its reply"
@@ -32,20 +35,10 @@ POINTS = (BEFORE_CREATE, BEFORE_REPLY, WAITING, BEFORE_XCOM)
 Proxied = Callable[[], tuple[ReverseProxy, str]]
 
 
-@pytest.fixture(scope="session")
-def effects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the flows write to."""
-    folder = tmp_path_factory.mktemp("effects")
-    folder.chmod(0o777)
-    (folder / "lines").touch(0o666)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def fragile_airflow(new_airflow: NewAirflow, effects: Path) -> Iterator[AirflowInstance]:
+def fragile_airflow(new_airflow: NewAirflow) -> Iterator[AirflowInstance]:
     """An Airflow that notices soon that a worker is dead, and whose parts may be killed."""
     environment = {
-        "FLOW_EFFECTS": str(effects),
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT),
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
         # The tasks of a scheduler that went away are taken over by the next one.
@@ -55,6 +48,7 @@ def fragile_airflow(new_airflow: NewAirflow, effects: Path) -> Iterator[AirflowI
         # the tasks of one that seems dead are taken from it.
         "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
+        "AIRFLOW__TRIGGERER__ON_KILL_TIMEOUT": str(ON_KILL_TIMEOUT),
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
         "AIRFLOW__FLOWJOB__PRELOAD": "True",
     }
@@ -94,6 +88,13 @@ class Run:
     def log(self, try_number: int | None = None) -> str:
         number = try_number or self.task["try_number"]
         return self._client.log(self.dag_id, self.run_id, self.task_id, number)
+
+    def logged_at(self, line: str) -> datetime:
+        """Return when this line came into the log of the last try."""
+        number = self.task["try_number"]
+        messages = self._client.log_messages(self.dag_id, self.run_id, self.task_id, number)
+        (at,) = [m["timestamp"] for m in messages if isinstance(m, dict) and m["event"] == line]
+        return datetime.fromisoformat(at)
 
     def effects(self, task_id: str | None = None) -> list[str]:
         """Return the ids of the flow runs that left their line."""
@@ -161,6 +162,14 @@ class Run:
     def kill_task(self) -> None:
         """Kill the process of the task, as the machine's memory killer does."""
         os.kill(self.task_process(), signal.SIGKILL)
+
+    def kill_worker(self) -> None:
+        """Kill the task's process and the one that supervises it: Airflow hears of nothing."""
+        process = self.task_process()
+        stat = Path(f"/proc/{process}/stat").read_text()
+        supervisor = int(stat.rpartition(")")[2].split()[1])
+        for each in (supervisor, process):
+            os.kill(each, signal.SIGKILL)
 
     def task_process(self) -> int:
         process: int = self._wait(lambda: self.task["pid"], "the task's process")
@@ -241,20 +250,24 @@ def world(
 def slow_kubeconfig(kubeconfig: Path, folder: Path) -> tuple[Path, Path, Path]:
     """Return a kubeconfig whose credentials come once a file exists, and that file.
 
-    The third file exists once somebody has asked for the credentials.
+    Each answer takes that file away. The third file has a line for each time that somebody asked.
     """
     content = yaml.safe_load(kubeconfig.read_text())
     user, go, asked = content["users"][0]["user"], folder / "go", folder / "asked"
+    status = {"token": "nobody's"}  # a reverse proxy signs in by itself
+    if user:
+        status = {
+            "clientCertificateData": Path(user["client-certificate"]).read_text(),
+            "clientKeyData": Path(user["client-key"]).read_text(),
+        }
     credential = {
         "apiVersion": "client.authentication.k8s.io/v1",
         "kind": "ExecCredential",
-        "status": {
-            "clientCertificateData": Path(user["client-certificate"]).read_text(),
-            "clientKeyData": Path(user["client-key"]).read_text(),
-        },
+        "status": status,
     }
     (folder / "credential").write_text(json.dumps(credential))
-    script = f"touch {asked}; while ! [ -e {go} ]; do sleep 0.1; done; cat {folder}/credential"
+    wait = f"until mv {go} {go}.used 2> /dev/null; do sleep 0.1; done"
+    script = f"echo asked >> {asked}; {wait}; cat {folder}/credential"
     content["users"][0]["user"] = {
         "exec": {
             "apiVersion": "client.authentication.k8s.io/v1",
