@@ -9,6 +9,7 @@ import importlib
 import inspect
 import json
 import os
+import signal
 import sys
 from typing import Any
 
@@ -45,8 +46,39 @@ def result_message(result: Any, limit: int) -> bytes:
     return text
 
 
+def run_under_init() -> None:
+    """As the container's first process, leave the flow to a child; return in that child alone.
+
+    The kernel keeps from a first process the signals that it has no handler for, and gives it the
+    orphans of all others, whose ends it has to take note of: Python does neither.
+    """
+    child = os.fork()
+    if child == 0:
+        return
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, lambda number, frame: os.kill(child, number))
+    while True:
+        ended, status = os.wait()
+        if ended == child:
+            killed = os.WIFSIGNALED(status)
+            os._exit(128 + os.WTERMSIG(status) if killed else os.WEXITSTATUS(status))
+
+
+def end_on_sigterm() -> None:
+    """Have the flow end when the cluster asks it to, with its ``finally`` blocks."""
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, end)
+
+
 def main() -> None:
     """Run the callable with its parameters; its return value is the flow run's result."""
+    if os.getpid() == 1:
+        run_under_init()
+    end_on_sigterm()
     limit = int(os.environ["FLOW_RESULT_LIMIT"])
     try:
         result = load(sys.argv[1])(**json.loads(os.environ["FLOW_PARAMETERS"]))

@@ -47,7 +47,7 @@ class LogCursor:
         """Return the text of a line ``TIMESTAMP TEXT``, None where it was taken before."""
         match = LINE.match(line)
         if match is None:
-            # Not the flow's: the kubelet's own word, such as that a log is no longer there.
+            # A fragment, as the rotation of a log leaves it.
             return line.decode(errors="replace")
         timestamp, text = match.group(), line[match.end() :]
         if timestamp in self._seen:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 from flowjob.cluster.answers import lines_of
@@ -12,10 +14,17 @@ from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError
 from flowjob.cluster.paths import pod_path
 from flowjob.kubernetes_object import KubernetesObject
+from flowjob.text import one_line
 from flowjob.timeouts import LOG_SILENCE, LOG_WRITING
+
+log = logging.getLogger(__name__)
 
 # What Kubernetes puts before each line: the time to the second, its fraction, and the time zone.
 LINE = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d) ")
+# What the kubelet says in place of a log: of a container that is no longer there, or not readable.
+_KUBELETS = re.compile(
+    rb"unable to retrieve container logs for |failed to (open|get|watch|try resolving) |rpc error: "
+)
 # Lines of stdout and stderr may stand in the log a little out of the order of their times.
 DISORDER = timedelta(seconds=2)
 
@@ -33,7 +42,8 @@ async def log_lines(
 ) -> AsyncGenerator[bytes]:
     """Yield the lines of a container's log, each as ``TIMESTAMP TEXT``.
 
-    There are none where the container has not started or the pod is gone.
+    There are none where the container has not started or the pod is gone. What the kubelet says in
+    place of a log that it has no longer goes to the log of who reads, as no line of the flow's.
 
     :param pod: the pod, of which its name and namespace suffice.
     :param follow: go on until the container ends.
@@ -49,6 +59,15 @@ async def log_lines(
     query |= {"sinceTime": since} if since else {}
     query |= {"tailLines": str(tail)} if tail else {}
     path = f"{pod_path(pod)}/log"
+    async with aclosing(_lines(cluster, path, query, follow=follow, priority=priority)) as lines:
+        async for line in lines:
+            if not _is_kubelets(line, pod, container):
+                yield line
+
+
+async def _lines(
+    cluster: Cluster, path: str, query: dict[str, str], *, follow: bool, priority: int
+) -> AsyncGenerator[bytes]:
     unfinished, time = b"", b""
     while True:
         rest, is_new = b"", not unfinished
@@ -83,11 +102,24 @@ async def log_lines(
         await asyncio.sleep(LOG_WRITING)
 
 
+def _is_kubelets(line: bytes, pod: KubernetesObject, container: str) -> bool:
+    """Tell whether a line is the kubelet's own word, and pass that on."""
+    if not _KUBELETS.match(line):
+        return False
+    name = pod["metadata"]["name"]
+    log.warning(
+        "The log of container %r of pod %s is not on its node any more: %s",
+        container,
+        name,
+        one_line(line.decode(errors="replace")),
+    )
+    return True
+
+
 def split_line(line: bytes) -> tuple[str, str]:
     """Return the time of a line, in UTC and in a form that sorts, and its text.
 
-    A line without a time is not the flow's but the kubelet's own word, such as that a log is no
-    longer there.
+    A line without a time is a fragment, as the rotation of a log leaves it.
     """
     match = LINE.match(line)
     if match is None:

@@ -68,6 +68,21 @@ def test_what_breaks_off_costs_a_fetched_log_no_line_and_tells_none_twice(
     assert server.count("GET", "/sales-1/log") == 2
 
 
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_the_kubelets_word_that_a_log_is_gone_is_no_line_of_the_flows(
+    cluster: Cluster,
+    server: FakeApiServer,
+    loop: LoopThread,
+    caplog: pytest.LogCaptureFixture,
+    end: bytes,
+) -> None:
+    word = b"unable to retrieve container logs for containerd://7fd435fb"
+    server.tell("GET", "/sales-1/log", Answer(LINES[0] + word + end))
+    assert collected(cluster, loop) == TOLD[:1]
+    told = "The log of container 'flow' of pod sales-1 is not on its node any more: unable"
+    assert caplog.text.count(told) == 1
+
+
 def test_a_log_that_may_not_be_read_is_told_in_one_sentence(
     cluster: Cluster, server: FakeApiServer, loop: LoopThread
 ) -> None:

@@ -42,10 +42,8 @@ def test_the_nodes_own_time_zone_is_kept() -> None:
     assert cursor.since == "2026-01-01T00:00:07+02:00"
 
 
-def test_a_line_without_a_time_is_the_kubelets_own_word() -> None:
-    assert LogCursor().take(b"unable to retrieve container logs") == (
-        "unable to retrieve container logs"
-    )
+def test_a_fragment_without_a_time_is_the_flows() -> None:
+    assert LogCursor().take(b"end of a line that was rotated") == "end of a line that was rotated"
 
 
 def test_memory_stays_bounded_and_the_last_seconds_are_remembered() -> None:
