@@ -25,6 +25,11 @@ def one_line(text: str) -> str:
     return " ".join(_NOT_IN_A_SENTENCE.sub(_REPLACEMENT, text).split())
 
 
+def is_text(text: str) -> bool:
+    """Tell whether somebody could read it: a quarter of it, at the most, is no character."""
+    return 4 * (len(_NOT_IN_A_SENTENCE.findall(text)) + text.count(_REPLACEMENT)) <= len(text)
+
+
 def not_stored(text: str) -> str | None:
     """Return the name (``U+0000``) of the first character that Airflow cannot store, if any."""
     found = _NOT_STORED.search(text)

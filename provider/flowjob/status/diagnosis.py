@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from flowjob.kubernetes_object import KubernetesObject, all_containers
 from flowjob.status.job import is_being_deleted
-from flowjob.status.observation import completion_index, container_status
-from flowjob.text import one_line
+from flowjob.status.observation import completion_index, container_of, container_status
+from flowjob.text import is_text, one_line
 
 # How a container is said to have ended that never ran.
 COULD_NOT_START = {"StartError", "ContainerCannotRun"}
@@ -87,7 +87,7 @@ def container_cause(pod: KubernetesObject, name: str, state: KubernetesObject) -
     """
     where = f"container {name!r} of {place_of(pod)}"
     reason, code = state.get("reason") or "Error", state["exitCode"]
-    told = f": {one_line(state['message'])}" if state.get("message") else ""
+    told = _message_of(pod, name, state)
     remedy = None
     if reason == "OOMKilled":
         message = f"{where} ran out of memory{tell_memory_limit(pod, name)}"
@@ -111,6 +111,19 @@ def container_cause(pod: KubernetesObject, name: str, state: KubernetesObject) -
         container=name,
         final_after=final_after(reason, told),
     )
+
+
+def _message_of(pod: KubernetesObject, name: str, state: KubernetesObject) -> str:
+    """Return what a container left as its termination message, as the end of a sentence."""
+    text = (state.get("message") or "").strip()
+    if not text:
+        return ""
+    if not is_text(text):
+        return ": its termination message is no text"
+    if container_of(pod, name).get("terminationMessagePolicy") == "FallbackToLogsOnError":
+        # It may be the end of the log: what an error says stands last, and the rest is told there.
+        text = text.splitlines()[-1].strip()
+    return f": {one_line(text)}"
 
 
 def final_after(reason: str, told: str) -> int | None:

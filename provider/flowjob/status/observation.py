@@ -118,7 +118,7 @@ def container_names(pod: KubernetesObject) -> list[str]:
 
 def restart_policy(pod: KubernetesObject, name: str) -> str | None:
     """Return when a container is started again: by its own policy, or else by its pod's."""
-    policy: str | None = _container(pod, name).get("restartPolicy") or pod["spec"].get(
+    policy: str | None = container_of(pod, name).get("restartPolicy") or pod["spec"].get(
         "restartPolicy"
     )
     return policy
@@ -139,14 +139,15 @@ def is_started_again(pod: KubernetesObject, name: str, exit_code: int) -> bool:
 
 def has_restart_rule(pod: KubernetesObject, name: str, exit_code: int) -> bool:
     """Tell whether a rule of a container's own has it started again after this exit code."""
-    for rule in _container(pod, name).get("restartPolicyRules") or []:
+    for rule in container_of(pod, name).get("restartPolicyRules") or []:
         codes = rule.get("exitCodes") or {}
         if (exit_code in (codes.get("values") or [])) == (codes.get("operator") == "In"):
             return True
     return False
 
 
-def _container(pod: KubernetesObject, name: str) -> KubernetesObject:
+def container_of(pod: KubernetesObject, name: str) -> KubernetesObject:
+    """Return a container as the pod's spec has it, empty where it has none of that name."""
     return next((each for each in all_containers(pod["spec"]) if each["name"] == name), {})
 
 

@@ -23,7 +23,13 @@ _JOB_STATUS = ("conditions", "failed", "failedIndexes", "ready", "startTime", "s
 _POD_SPEC = ("nodeName", "restartPolicy")
 _POD_STATUS = ("message", "phase", "reason")
 _POD_CONDITIONS = ("DisruptionTarget", "PodScheduled")
-_CONTAINER = ("name", "resources", "restartPolicy", "restartPolicyRules")
+_CONTAINER = (
+    "name",
+    "resources",
+    "restartPolicy",
+    "restartPolicyRules",
+    "terminationMessagePolicy",
+)
 _CONTAINER_STATUS = ("lastState", "name", "restartCount", "state")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flowjob.status.diagnosis import container_cause
 from flowjob.status.failure import diagnose_failure
 from tests.unit.status.shown import pod, seen
 
@@ -39,3 +40,25 @@ def test_a_deleted_job_is_told_with_what_may_have_deleted_it(
     job: dict[str, Any], remedy: str
 ) -> None:
     assert diagnose_failure(seen(**job)).remedy == remedy
+
+
+def test_a_termination_message_that_is_no_text_is_told_as_such() -> None:
+    message = "\ufffd\x00ELF\ufffd\x02\x01\x01\x00\x00\x00"
+    cause = container_cause(_ended_with(message), "flow", {"exitCode": 3, "message": message})
+    assert cause.message.endswith("(Error): its termination message is no text")
+
+
+def test_of_a_message_that_may_be_the_end_of_the_log_the_last_line_is_told() -> None:
+    message = "Traceback:\n" + "  File x\n" * 200 + "ValueError: no such region\n"
+    pod = _ended_with(message, terminationMessagePolicy="FallbackToLogsOnError")
+    cause = container_cause(pod, "flow", {"exitCode": 1, "message": message})
+    assert cause.message.endswith("exit code 1 (Error): ValueError: no such region")
+
+
+def _ended_with(message: str, **container: Any) -> Any:
+    ended = {"terminated": {"exitCode": 3, "message": message}}
+    return {
+        "metadata": {"name": "sales-1"},
+        "spec": {"containers": [{"name": "flow", **container}]},
+        "status": {"containerStatuses": [{"name": "flow", "state": ended}]},
+    }
