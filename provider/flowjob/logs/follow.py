@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from datetime import datetime
 
@@ -30,11 +31,14 @@ class LogCursor:
     """How far a log was read, and which of its last lines were seen.
 
     Kubernetes' ``sinceTime`` has whole seconds, so a log that is taken up again begins with lines
-    that were read before; their timestamps, which are unique, tell them.
+    that were read before; their timestamps tell them. CRI-O gives all lines of one write the same:
+    there, the position among those of one timestamp does.
     """
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, datetime] = {}
+        # By timestamp: how many lines were taken, and how many came since the log was last begun.
+        self._taken: dict[bytes, int] = {}
+        self._came: dict[bytes, int] = {}
         self._latest: datetime | None = None
         self._prune_at = _PRUNE_AT
 
@@ -43,6 +47,10 @@ class LogCursor:
         """From when the log is to be read again (RFC 3339), None: from its beginning."""
         return (self._latest - DISORDER).isoformat() if self._latest else None
 
+    def begin(self) -> None:
+        """Take it that the log is read from ``since`` on again."""
+        self._came.clear()
+
     def take(self, line: bytes) -> str | None:
         """Return the text of a line ``TIMESTAMP TEXT``, None where it was taken before."""
         match = LINE.match(line)
@@ -50,19 +58,30 @@ class LogCursor:
             # A fragment, as the rotation of a log leaves it.
             return line.decode(errors="replace")
         timestamp, text = match.group(), line[match.end() :]
-        if timestamp in self._seen:
+        position = self._came[timestamp] = self._came.get(timestamp, 0) + 1
+        if position <= self._taken.get(timestamp, 0):
             return None
-        second = datetime.fromisoformat((match[1] + match[3]).decode())
-        self._seen[timestamp] = second
+        self._taken[timestamp] = position
+        second = _second_of(match)
         self._latest = max(second, self._latest or second)
-        if len(self._seen) >= self._prune_at:
+        if len(self._taken) >= self._prune_at:
             self._prune(self._latest - DISORDER)
         return text.decode(errors="replace")
 
     def _prune(self, since: datetime) -> None:
         """Forget the lines that are not sent again; seldom, as a burst may be in one second."""
-        self._seen = {stamp: second for stamp, second in self._seen.items() if second >= since}
-        self._prune_at = max(_PRUNE_AT, 2 * len(self._seen))
+        kept = {
+            stamp
+            for stamp in self._taken
+            if (match := LINE.match(stamp)) and _second_of(match) >= since
+        }
+        self._taken = {stamp: self._taken[stamp] for stamp in kept}
+        self._came = {stamp: count for stamp, count in self._came.items() if stamp in kept}
+        self._prune_at = max(_PRUNE_AT, 2 * len(kept))
+
+
+def _second_of(match: re.Match[bytes]) -> datetime:
+    return datetime.fromisoformat((match[1] + match[3]).decode())
 
 
 class LogFollower:
@@ -177,6 +196,7 @@ class LogFollower:
     async def _read(self, *, follow: bool = False, previous: bool = False) -> None:
         """Emit the lines that are new, to the end of the stream."""
         since, is_first = self._cursor.since, True
+        self._cursor.begin()
         async for line in log_lines(
             self._cluster,
             self._pod,

@@ -18,7 +18,24 @@ def test_a_line_that_comes_again_after_a_reconnect_is_dropped() -> None:
     first = [line(1, 1, "a"), line(1, 2, "a"), line(2, 0, "")]
     assert [cursor.take(entry) for entry in first] == ["a", "a", ""]
     again = [*first, line(2, 1, "b")]
+    cursor.begin()
     assert [cursor.take(entry) for entry in again] == [None, None, None, "b"]
+
+
+def test_lines_that_were_written_at_once_may_have_one_time_as_with_cri_o() -> None:
+    cursor = LogCursor()
+    traceback = [line(1, 1, text) for text in ("Traceback:", "  File", "  File", "ValueError")]
+    assert [cursor.take(entry) for entry in traceback] == [
+        *("Traceback:", "  File", "  File", "ValueError")
+    ]
+    for seen in range(5):
+        # A stream that broke off after so many of them is taken up again.
+        cursor = LogCursor()
+        for entry in traceback[:seen]:
+            cursor.take(entry)
+        cursor.begin()
+        told = [text for entry in traceback if (text := cursor.take(entry)) is not None]
+        assert told == ["Traceback:", "  File", "  File", "ValueError"][seen:]
 
 
 def test_lines_of_two_streams_may_stand_out_of_order() -> None:
@@ -51,7 +68,8 @@ def test_memory_stays_bounded_and_the_last_seconds_are_remembered() -> None:
     entries = [line(second, nano, "x") for second in range(50) for nano in range(2000)]
     for entry in entries:
         assert cursor.take(entry) == "x"
-    assert len(cursor._seen) <= 10_000
+    assert max(len(cursor._taken), len(cursor._came)) <= 10_000
+    cursor.begin()
     # All that a reconnect can send again, from `since` on, is still known.
     assert [cursor.take(entry) for entry in entries[47 * 2000 :]] == [None] * 6000
 
