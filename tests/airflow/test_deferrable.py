@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from tests.airflow.test_exactly_one import (
-    sweep,
     test_a_backfill_of_twenty_dates_survives_workers_that_are_killed,
     test_a_cleared_task_leaves_no_pod_and_runs_exactly_one_new_job,
     test_a_completed_task_that_is_cleared_runs_its_flow_again,
@@ -29,6 +28,7 @@ from tests.airflow.test_exactly_one import (
     test_clearing_a_sibling_disturbs_nothing,
 )
 from tests.support.airflow.instance import AirflowInstance
+from tests.support.airflow.sweeping import sweep
 from tests.support.airflow.world import (
     BEFORE_XCOM,
     ON_KILL_TIMEOUT,
@@ -99,7 +99,7 @@ def test_the_sweep_deletes_the_job_of_a_task_that_was_marked_before_its_trigger_
     marked.wait_until_ready()
     (job,) = marked.jobs()
 
-    swept, _ = sweep(world)
+    swept, _ = sweep(world.airflow.client)
     assert f"{job.metadata.namespace}/{job.metadata.name}" in swept
     marked.wait_until_no_pod_is_left()
     world.airflow.triggerer.start()

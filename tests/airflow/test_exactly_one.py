@@ -18,6 +18,7 @@ import pytest
 from flowjob.flow_run import TaskInstanceKey
 from flowjob.launch.execution import Execution
 from flowjob.spec.job_spec import FlowContainer, JobSpec
+from tests.support.airflow.sweeping import sweep
 from tests.support.airflow.world import (
     BEFORE_CREATE,
     BEFORE_REPLY,
@@ -372,27 +373,6 @@ def test_a_run_that_is_deleted_and_created_again_runs_its_flow_again(world: Worl
     assert len(set(again.effects())) == len(again.jobs_created()) == 2
 
 
-def sweep(world: World) -> tuple[list[str], str]:
-    """Run the example DAG; return the names of the Jobs that it deleted, and its log."""
-    client, dag_id = world.airflow.client, "flow_job_sweep"
-    begun = len(client.dag_runs(dag_id))
-    client.trigger(dag_id)
-
-    def ended() -> list[str] | None:
-        # Unpaused, it is also scheduled, by the hour: a second run may come first.
-        runs = client.dag_runs(dag_id)[begun:]
-        ids = [run["dag_run_id"] for run in runs if run["state"] == "success"]
-        return ids if len(ids) == len(runs) else None
-
-    run_ids = wait_for(ended, "the sweep to end", 60)
-    swept = [
-        name
-        for run_id in run_ids
-        for name in client.xcoms(dag_id, run_id, "sweep").get("return_value", [])
-    ]
-    return swept, "\n".join(client.log(dag_id, run_id, "sweep") for run_id in run_ids)
-
-
 def test_the_sweep_deletes_what_nobody_waits_for_and_nothing_else(world: World) -> None:
     lost, alive = world.start("last_try"), world.start()
     for run in (lost, alive):
@@ -402,7 +382,7 @@ def test_the_sweep_deletes_what_nobody_waits_for_and_nothing_else(world: World) 
     lost.wait_until_ready()
     (job,) = lost.jobs()
 
-    swept, log = sweep(world)
+    swept, log = sweep(world.airflow.client)
     lost.wait_until_no_pod_is_left()
     name = f"{job.metadata.namespace}/{job.metadata.name}"
     assert name in swept

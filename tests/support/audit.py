@@ -1,16 +1,23 @@
 """Reads the API server's audit log: which requests came, and from whom."""
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request to the API server. `code` is None while a watch or a log is being followed."""
+    """One request to the API server.
 
+    `at` is when it came, in seconds since the epoch; `code` is None while a watch or a log is being
+    followed.
+    """
+
+    at: float
     verb: str
     resource: str
     subresource: str
@@ -21,6 +28,15 @@ class Request:
     uri: str
     code: int | None
     ended: bool
+
+
+@dataclass(frozen=True)
+class JobCreated:
+    """A Job that was there one day. `labels` are empty where only its name is known."""
+
+    at: float
+    name: str
+    labels: dict[str, str]
 
 
 class AuditLog:
@@ -81,15 +97,47 @@ class AuditLog:
         """Return the names of all the Jobs that were ever created with this `identifier`."""
         return [
             event["requestObject"]["metadata"]["name"]
-            for event in self._events(0)
-            if event["stage"] == "ResponseComplete"
-            and event["verb"] == "create"
-            and event.get("objectRef", {}).get("resource") == "jobs"
-            and event.get("responseStatus", {}).get("code") == 201
-            and "dryRun" not in event["requestURI"]
-            and (event["requestObject"]["metadata"].get("labels") or {}).get("identifier")
-            == identifier
+            for event in self._creations()
+            if _code(event) == 201 and _labels(event).get("identifier") == identifier
         ]
+
+    def all_jobs_created(self) -> list[JobCreated]:
+        """Return all the Jobs that were ever created, in order.
+
+        Also those of which the API server was killed before it wrote that it had created them: the
+        Job controller has written their status.
+        """
+        created: list[JobCreated] = []
+        labels: dict[str, dict[str, str]] = {}
+        for event in self._creations():
+            name = event["requestObject"]["metadata"]["name"]
+            labels[name] = _labels(event)
+            if _code(event) == 201:
+                created.append(JobCreated(_time(event), name, labels[name]))
+        first_seen: dict[str, dict[str, float]] = defaultdict(dict)
+        for event in self._events(0):
+            about = event.get("objectRef", {})
+            if (about.get("resource"), about.get("subresource")) == ("jobs", "status"):
+                uid = about.get("uid")
+                if uid:
+                    first_seen[about["name"]].setdefault(uid, _time(event))
+        counts = Counter(job.name for job in created)
+        for name, times in first_seen.items():
+            for at in sorted(times.values())[counts[name] :]:
+                created.append(JobCreated(at, name, labels.get(name, {})))
+        return sorted(created, key=lambda job: job.at)
+
+    def _creations(self) -> Iterator[dict[str, Any]]:
+        """Yield each request to create a Job that was answered."""
+        for event in self._events(0):
+            if (
+                event["stage"] == "ResponseComplete"
+                and event["verb"] == "create"
+                and event.get("objectRef", {}).get("resource") == "jobs"
+                and "dryRun" not in event["requestURI"]
+                and "requestObject" in event
+            ):
+                yield event
 
     def _all(self, since: int) -> list[Request]:
         requests: dict[str, Request] = {}
@@ -109,6 +157,7 @@ def _request(event: dict[str, Any]) -> Request:
     about = event.get("objectRef", {})
     ended = event["stage"] == "ResponseComplete"
     return Request(
+        at=_time(event),
         verb=event["verb"],
         resource=about.get("resource", ""),
         subresource=about.get("subresource", ""),
@@ -117,6 +166,19 @@ def _request(event: dict[str, Any]) -> Request:
         user=event["user"].get("username", ""),
         user_agent=event.get("userAgent", ""),
         uri=event["requestURI"],
-        code=event.get("responseStatus", {}).get("code") if ended else None,
+        code=_code(event) if ended else None,
         ended=ended,
     )
+
+
+def _labels(creation: dict[str, Any]) -> dict[str, str]:
+    return creation["requestObject"]["metadata"].get("labels") or {}
+
+
+def _time(event: dict[str, Any]) -> float:
+    return datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp()
+
+
+def _code(event: dict[str, Any]) -> int | None:
+    code: int | None = event.get("responseStatus", {}).get("code")
+    return code

@@ -25,6 +25,21 @@ from tests.support.reverse_proxy import Hold, ReverseProxy
 # Seconds.
 HEARTBEAT_TIMEOUT = 20
 ON_KILL_TIMEOUT = 5
+# The settings of an Airflow that notices soon that a part of it is dead.
+FRAGILE = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT),
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    # The tasks of a scheduler that went away are taken over by the next one.
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "30",
+    # Hundreds of tasks are started here, which must not keep the scheduler from its heartbeat:
+    # the tasks of one that seems dead are taken from it.
+    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
+    "AIRFLOW__TRIGGERER__ON_KILL_TIMEOUT": str(ON_KILL_TIMEOUT),
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+    "AIRFLOW__FLOWJOB__PRELOAD": "True",
+}
 
 BEFORE_CREATE = "before the create"
 BEFORE_REPLY = "between the create and its reply"
@@ -38,21 +53,7 @@ Proxied = Callable[[], tuple[ReverseProxy, str]]
 @pytest.fixture(scope="module")
 def fragile_airflow(new_airflow: NewAirflow) -> Iterator[AirflowInstance]:
     """An Airflow that notices soon that a worker is dead, and whose parts may be killed."""
-    environment = {
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT),
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-        # The tasks of a scheduler that went away are taken over by the next one.
-        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "30",
-        # Hundreds of tasks are started here, which must not keep the scheduler from its heartbeat:
-        # the tasks of one that seems dead are taken from it.
-        "AIRFLOW__CORE__PARALLELISM": "8",
-        "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
-        "AIRFLOW__TRIGGERER__ON_KILL_TIMEOUT": str(ON_KILL_TIMEOUT),
-        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
-        "AIRFLOW__FLOWJOB__PRELOAD": "True",
-    }
-    with new_airflow(on_postgres=True, environment=environment) as instance:
+    with new_airflow(on_postgres=True, environment=FRAGILE) as instance:
         yield instance
 
 
