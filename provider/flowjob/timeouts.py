@@ -59,6 +59,9 @@ TAIL_TIMEOUT = 5
 # That Airflow may take to say what became of a task in a worker that was sent SIGTERM: SIGKILL
 # comes 5 s after it, and the rest is for the deletion of the Job.
 ANSWER_TIMEOUT = 3
+# After Airflow's answer that it has recorded a task's end, within which it may not tell so yet: an
+# API server may answer a moment before it commits.
+COMMIT_LAG = 2
 # Over `[workers] min_heartbeat_interval`, within which no trigger ends after its task deferred. The
 # supervisor may notice only at its next heartbeat that the process has ended, and the executor has
 # to tell the scheduler after that: a task that is resumed before fails.

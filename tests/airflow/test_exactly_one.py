@@ -393,6 +393,29 @@ def test_the_sweep_deletes_what_nobody_waits_for_and_nothing_else(world: World) 
     assert len(alive.jobs_created()) == len(alive.effects()) == 1
 
 
+def test_a_worker_that_airflow_gave_up_deletes_no_job_that_the_next_try_adopts(
+    world: World,
+) -> None:
+    run = world.start("cleans_up")
+    run.task_id = "delete"
+    run.wait_for_effects()
+    supervisor = run.supervisor_process()
+    os.kill(supervisor, signal.SIGSTOP)
+    run.wait_for_task("running", try_number=2)
+    wait_for(lambda: "Adopted the Job" in run.log(), "the next try to adopt the Job")
+    next_try = run.task_process()
+    os.kill(next_try, signal.SIGSTOP)
+    run.let_end("keep", "delete", "delete_succeeded")
+    run.wait_for_completion()
+    os.kill(supervisor, signal.SIGCONT)
+    wait_for(lambda: "Task killed!" in run.log(1), "the worker to hear that it was given up")
+    os.kill(next_try, signal.SIGKILL)
+    assert run.wait_for_end() == "success"
+    assert run.task["try_number"] == 3
+    assert len(run.jobs_created()) == len(run.effects()) == 1
+    run.wait_until_no_pod_is_left()
+
+
 def test_a_job_is_deleted_after_its_end_only_where_that_is_asked_for(world: World) -> None:
     run = world.start("cleans_up")
     names = ("keep", "delete", "delete_succeeded")

@@ -289,10 +289,10 @@ class FlowJobOperator(BaseOperator):
             )
         if (job := end.job_to_delete) is not None:
 
-            def delete(_: Context) -> None:
+            def delete(context: Context) -> None:
                 from flowjob.worker.finish import delete_job
 
-                delete_job(self.kubernetes_conn_id, job)
+                delete_job(self.kubernetes_conn_id, job, context)
 
             self.on_success_callback = [*self.on_success_callback, delete]
         return end.result

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowjob.cluster.api_server import Cluster
 from flowjob.exceptions import ClusterError, FlowJobError, FlowRunFailedError, ResultError
+from flowjob.flow_run import TaskInstanceKey
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.collect import last_lines
 from flowjob.status.outcome import SUCCEEDED, Outcome, explain_failure
 from flowjob.status.result import parse_result
+from flowjob.timeouts import COMMIT_LAG
 from flowjob.worker.arguments import TryArguments
-from flowjob.worker.context import airflow_exception, masked
+from flowjob.worker.context import airflow_exception, flow_run_of, masked
 from flowjob.worker.loop_thread import LoopThread
 from flowjob.worker.session import WorkerSession
+from flowjob.worker.task_states import has_ended, task_states
 from flowjob.worker.waiting import End
 from flowjob.worker.xcom import NAMESPACE, OWN_KEYS, XComs
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+# Seconds.
+_QUESTION_INTERVAL = 0.2
 
 
 @dataclass(frozen=True)
@@ -61,13 +74,34 @@ def _delete(session: WorkerSession, job: KubernetesObject, log: Any) -> None:
         log.error("The Job of the flow run goes on: %s", error)
 
 
-def delete_job(kubernetes_conn_id: str, job: KubernetesObject) -> None:
-    """Delete a Job outside of a session.
+def delete_job(kubernetes_conn_id: str, job: KubernetesObject, context: Context) -> None:
+    """Delete the Job of a task that has succeeded, if Airflow knows of that.
+
+    Airflow calls callbacks also where it refused to record the success: it had given the worker up,
+    and the next try, which goes on by now, is to adopt the Job.
 
     :raises ClusterError: the cluster gave no usable answer.
     """
+    if not _is_recorded(flow_run_of(context).task_instance):
+        log.warning("Airflow has not recorded the success, so the Job is left to a later try")
+        return
     with LoopThread() as loop, loop.use(Cluster(kubernetes_conn_id)) as cluster:
         loop.run(cluster.delete_job(job))
+
+
+def _is_recorded(key: TaskInstanceKey) -> bool:
+    """Ask whether the task instance has ended; no answer means that it has not."""
+    deadline = time.monotonic() + COMMIT_LAG
+    while True:
+        try:
+            if has_ended(key, task_states([key])):
+                return True
+        except Exception as error:
+            log.warning("Airflow does not say what became of the task: %r", error)
+            return False
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_QUESTION_INTERVAL)
 
 
 def _result(

@@ -176,6 +176,12 @@ class Run:
         process: int = self._wait(lambda: self.task["pid"], "the task's process")
         return process
 
+    def supervisor_process(self) -> int:
+        """Return the parent of the task's process."""
+        status = Path(f"/proc/{self.task_process()}/stat").read_text()
+        # pid (name) state parent ...; the name may hold anything.
+        return int(status.rpartition(")")[2].split()[1])
+
     def set_state(self, state: str) -> None:
         self._client.set_state(self.dag_id, self.run_id, self.task_id, state)
 
