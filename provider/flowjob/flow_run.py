@@ -15,6 +15,8 @@ from flowjob.kubernetes_object import KubernetesObject
 IDENTIFIER_LABEL = "identifier"
 FLOW_RUN_ID_LABEL = "flow_run_id"
 ANNOTATION_PREFIX = "flowjob/"
+# The annotation of a Job that is not to stay once it has ended.
+ON_FINISH = "on_finish"
 
 # The identifier is a UUID of version 5: the same names give the same id, in any process.
 _IDENTIFIER_NAMESPACE = UUID("6f0c2e1e-6f0e-5a53-9d0f-0c8c3c0a9f57")
@@ -164,7 +166,12 @@ def task_instance_of(job: KubernetesObject) -> TaskInstanceKey | None:
     return TaskInstanceKey(dag_id, run_id, task_id, int(map_index)) if is_index else None
 
 
+def annotate(job: KubernetesObject, name: str, value: str) -> None:
+    """Write an annotation of ours to a Job that is to be created."""
+    job["metadata"]["annotations"][ANNOTATION_PREFIX + name] = value
+
+
 def annotation(job: KubernetesObject, name: str) -> str | None:
-    """Read one of the annotations that ``FlowRun.annotations`` lists from a Job."""
+    """Read one of our annotations from a Job, None where it has none of that name."""
     value: str | None = (job["metadata"].get("annotations") or {}).get(ANNOTATION_PREFIX + name)
     return value

@@ -393,6 +393,29 @@ def test_the_sweep_deletes_what_nobody_waits_for_and_nothing_else(world: World) 
     assert len(alive.jobs_created()) == len(alive.effects()) == 1
 
 
+def test_the_sweep_deletes_an_ended_job_whose_worker_died_before_it_could_delete_it(
+    world: World,
+) -> None:
+    run = world.start("cleans_up")
+    run.task_id = "delete"
+    run.wait_for_effects()
+    world.airflow.scheduler.kill()
+    run.set_state("success")
+    run.let_end("keep", "delete", "delete_succeeded")
+    run.wait_for_completion()
+    world.airflow.scheduler.start()
+    assert run.wait_for_end() == "success"
+    (job,) = run.jobs()
+
+    swept, log = sweep(world.airflow.client)
+    name = f"{job.metadata.namespace}/{job.metadata.name}"
+    assert name in swept
+    assert f"Deleted the Job {name}: {run.key} has ended (success)" in log
+    run.wait_until_no_pod_is_left()
+    run.task_id = "keep"
+    assert len(run.jobs()) == 1
+
+
 def test_a_worker_that_airflow_gave_up_deletes_no_job_that_the_next_try_adopts(
     world: World,
 ) -> None:

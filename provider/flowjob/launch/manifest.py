@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowjob.exceptions import JobSpecError
-from flowjob.flow_run import FlowRun
+from flowjob.flow_run import ON_FINISH, FlowRun, annotate
 from flowjob.flows import as_flow
 from flowjob.flows.base import FlowConnection, FlowRequest
 from flowjob.kubernetes_object import KubernetesObject
@@ -26,6 +26,7 @@ class JobArguments:
     :param env: the user's variables of the flow container, rendered.
     :param namespace: namespace of the Job; None: the spec's, else the connection's.
     :param name: what the Job's name begins with; None: the spec's name.
+    :param on_finish: what becomes of the Job once it has ended; the sweep reads it, too.
     """
 
     image: str | None = None
@@ -34,6 +35,7 @@ class JobArguments:
     env: Mapping[str, Any] = field(default_factory=dict, repr=False)
     namespace: str | None = None
     name: str | None = None
+    on_finish: str = "keep"
 
 
 def make_manifest(
@@ -75,7 +77,10 @@ def make_manifest(
         # So a key of the flow's need not stand in an Airflow connection.
         yielding=command.env.keys(),
     )
-    return spec.for_flow_run(flow_run, container, namespace=namespace, name=arguments.name)
+    job = spec.for_flow_run(flow_run, container, namespace=namespace, name=arguments.name)
+    if arguments.on_finish != "keep":
+        annotate(job, ON_FINISH, arguments.on_finish)
+    return job
 
 
 def _image(flow_run: FlowRun, spec: JobSpec, arguments: JobArguments) -> str:

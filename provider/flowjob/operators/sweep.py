@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 class FlowJobSweepOperator(BaseOperator):
-    """Delete the active Jobs of this Airflow whose task instance has ended or is gone.
+    """Delete the Jobs of this Airflow whose task instance has ended or is gone.
+
+    That is the active ones, and those that ``on_finish`` was to delete.
 
     There are moments in which Airflow tells nobody that a task was ended, and workers that die on
     a last try; what they leave behind runs on without this. A Job whose task instance is alive, or

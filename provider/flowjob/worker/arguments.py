@@ -22,7 +22,6 @@ class TryArguments:
     :param wait_for: ``"job"`` or ``"flow"``.
     :param log_containers: ``"flow"``, ``"all"``, or the names of containers.
     :param skip_on_exit_code: exit codes that skip the task.
-    :param on_finish: ``"keep"``, ``"delete"`` or ``"delete_succeeded"``.
     :param deadline: when the task times out (seconds since the epoch) if its try begins with this
         step; None: never.
     :param wants_result: whether the flow's result is to be returned (``do_xcom_push``).
@@ -37,7 +36,6 @@ class TryArguments:
     wait_for: str
     log_containers: str | Sequence[str]
     skip_on_exit_code: frozenset[int]
-    on_finish: str
     deadline: float | None
     wants_result: bool
     multiple_outputs: bool

@@ -59,10 +59,10 @@ def finish(
         result = _result(session, arguments, xcoms, outcome, log)
     except (FlowJobError, airflow_exception("AirflowSkipException")):
         # Nobody adopts the Job of a try that failed.
-        if job and (arguments.on_finish == "delete" or outcome.job_is_active):
+        if job and (arguments.job.on_finish == "delete" or outcome.job_is_active):
             _delete(session, job, log)
         raise
-    is_to_go = arguments.on_finish != "keep" or outcome.job_is_active
+    is_to_go = arguments.job.on_finish != "keep" or outcome.job_is_active
     return Success(result, job if is_to_go else None)
 
 

@@ -10,21 +10,23 @@ from flowjob.cluster.api_server import Cluster
 from flowjob.exceptions import ClusterError, FlowError
 from flowjob.flow_run import (
     FLOW_RUN_ID_LABEL,
+    ON_FINISH,
     TaskInstanceKey,
     annotation,
     is_named_after_its_flow_run,
     task_instance_of,
 )
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.status.job import is_active, is_being_deleted
+from flowjob.status.job import is_active, is_being_deleted, true_condition
 from flowjob.worker.airflow_name import airflow_name
 from flowjob.worker.loop_thread import LoopThread
 from flowjob.worker.task_states import has_ended, portions, task_states
 
 
 def sweep(kubernetes_conn_id: str, namespace: str | None, *, dry_run: bool, log: Any) -> list[str]:
-    """Delete the active Jobs whose task instance has ended or is gone.
+    """Delete the Jobs whose task instance has ended or is gone, but those that may stay.
 
+    That is the active ones, and those that ``on_finish`` was to delete, whose worker died first.
     What cannot be deleted, or asked about, does not keep the rest from it.
 
     :param kubernetes_conn_id: Airflow connection of the cluster, of type ``kubernetes``.
@@ -74,14 +76,22 @@ def sweep(kubernetes_conn_id: str, namespace: str | None, *, dry_run: bool, log:
 def _owned(
     jobs: Iterable[KubernetesObject], airflow: str
 ) -> dict[TaskInstanceKey, list[KubernetesObject]]:
-    """Return the Jobs that go on and are this Airflow's, by whose they are."""
+    """Return the Jobs that are not to stay and are this Airflow's, by whose they are."""
     owned: dict[TaskInstanceKey, list[KubernetesObject]] = defaultdict(list)
     for job in jobs:
         is_own = annotation(job, "airflow") == airflow and is_named_after_its_flow_run(job)
         key = task_instance_of(job)
-        if key and is_own and is_active(job) and not is_being_deleted(job):
+        if key and is_own and not _may_stay(job) and not is_being_deleted(job):
             owned[key].append(job)
     return owned
+
+
+def _may_stay(job: KubernetesObject) -> bool:
+    """Tell whether a Job has ended and ``on_finish`` keeps it."""
+    on_finish = annotation(job, ON_FINISH)
+    has_failed = true_condition(job, "Failed") is not None
+    is_kept = on_finish is None or (on_finish == "delete_succeeded" and has_failed)
+    return is_kept and not is_active(job)
 
 
 def _abandoned(
