@@ -10,7 +10,7 @@ PYTHON ?= python3
 TESTS ?=
 # How many tests run side by side: most of them wait. Each worker has a cluster and Airflows.
 WORKERS ?= 3
-# The order of `make test-random`.
+# The order of `make test-random`, and what happens in `make soak`.
 SEED ?= $(shell echo $$RANDOM)
 
 BIN := .venv/bin
@@ -73,6 +73,10 @@ test-oldest: ## Run the unit and Airflow tests with the oldest versions supporte
 bench: setup ## Measure what 5,000 waiting flow runs, or one of 5,000 pods, cost a triggerer
 	$(BIN)/python -m tests.bench.triggerer
 	$(BIN)/python -m tests.bench.indexed
+
+.PHONY: soak
+soak: setup-postgres build ## Kill and meddle at random for ten minutes (SEED=...), and count
+	$(BIN)/python -m tests.soak --seed $(SEED)
 
 .PHONY: lock
 lock: setup ## Pin the newest versions in constraints.txt
