@@ -14,6 +14,7 @@ ARGUMENTS: dict[str, Any] = {
     "job_name": "sales-1",
     "job_uid": "u",
     "flow_run_id": "f",
+    "flow_container": "flow",
     "dag_id": "nightly",
     "run_id": "manual",
     "task_id": "sales",
@@ -21,6 +22,7 @@ ARGUMENTS: dict[str, Any] = {
     "logging_interval": 30.0,
     "startup_timeout": 600.0,
     "wait_for": "flow",
+    "exit_codes": [99],
     "log_containers": ["flow", "proxy"],
     "not_before": 12.5,
 }
