@@ -47,8 +47,8 @@ STATUS_LAG = 2
 # After which a log that ends in the middle of a line is read once more: the node writes the rest of
 # a container that has just ended within moments.
 LOG_WRITING = 1
-# That the logs of an ended flow run may take to be read to their ends, those of all its pods at
-# once: twice what a connection may take to be made, and far above STATUS_LAG. The outcome waits.
+# Without a line of any of its pods, after which the logs of an ended flow run are given up: twice
+# what a connection may take to be made, and far above STATUS_LAG. The outcome waits.
 LOG_FINISH_TIMEOUT = 60
 # After the end of a pod that the cluster takes away, within which its last lines are read or given
 # up. The trigger's event waits for them, and the stream ends with the pod.

@@ -65,6 +65,8 @@ def test_a_killed_task_process_leaves_one_job_whose_flow_ran_once(
     assert run.effects() == [run.xcoms["flow_run_id"]]
     assert run.xcoms["status"] == "succeeded"
     assert ("Adopted the Job" in run.log()) == (tries == 2 and name != BEFORE_CREATE)
+    # Who has adopted a Job goes on with it, also after it has deferred.
+    assert "begins anew" not in run.log()
     assert run.flow_lines() == ["started", "ended"]
 
 

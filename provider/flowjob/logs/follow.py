@@ -103,6 +103,8 @@ class LogFollower:
         self._cursor = LogCursor()
         name = pod["metadata"]["name"]
         self._patience = cluster.patience(asked=f"the log of {name}")
+        # Lines that came so far, also those that had come before.
+        self.lines_read = 0
         self._job_ended = False
         self._news = asyncio.Event()
         self._stream_limit: asyncio.Timeout | None = None
@@ -116,7 +118,11 @@ class LogFollower:
         """Say that the Job is over: the container will not start, or start again."""
         self._job_ended = True
         self._news.set()
-        if self._stream_limit is not None:
+        self._give_stream_time()
+
+    def _give_stream_time(self) -> None:
+        """Give the stream of an ended flow run up soon, unless lines still come."""
+        if self._job_ended and self._stream_limit is not None:
             self._stream_limit.reschedule(asyncio.get_running_loop().time() + STATUS_LAG)
 
     async def run(self) -> None:
@@ -210,6 +216,9 @@ class LogFollower:
             if is_first:
                 is_first = False
                 self._patience.settle()
+            self.lines_read += 1
+            if follow:
+                self._give_stream_time()
             if (text := self._cursor.take(line)) is not None:
                 self._emit(self._stream.prefix + text)
 
@@ -253,14 +262,24 @@ class FlowLog:
         tasks = [task for _, task in self._followers.values()]
         if not tasks:
             return
-        done, unfinished = await asyncio.wait(tasks, timeout=LOG_FINISH_TIMEOUT)
+        while True:
+            before = self._lines_read()
+            done, unfinished = await asyncio.wait(tasks, timeout=LOG_FINISH_TIMEOUT)
+            if not unfinished or self._lines_read() == before:
+                break
         if unfinished:
-            log.warning("The flow's log was not read to its end within %s s", LOG_FINISH_TIMEOUT)
+            log.warning(
+                "The flow's log was not read to its end: no line has come for %s s",
+                LOG_FINISH_TIMEOUT,
+            )
         errors = [error for task in done if (error := task.exception())]
         for error in errors[:_ERRORS_TOLD]:
             log.warning("The flow's log cannot be read: %s", describe(error))
         if more := errors[_ERRORS_TOLD:]:
             log.warning("Nor can %d more logs of the flow's", len(more))
+
+    def _lines_read(self) -> int:
+        return sum(follower.lines_read for follower, _ in self._followers.values())
 
     async def close(self) -> None:
         """Stop following."""

@@ -126,3 +126,13 @@ def test_a_log_that_the_node_is_still_writing_is_read_to_its_end(
             proxy.shorten_reply("GET", "/log", len("2026-01-01T00:00:00.123456789Z one\n") + 32)
             assert flow_runs.wait(job).status == "succeeded"
             assert flow_runs.lines == ["one", "two", "three"]
+
+
+def test_a_flood_comes_whole_although_who_takes_the_lines_is_slower_than_the_flow(
+    flow_runs: FlowRuns,
+) -> None:
+    # As long as Airflow's log takes for a line: it is far behind when the flow has ended.
+    job = flow_runs.create(flow_runs.manifest("seq 1 40000"))
+    outcome = flow_runs.wait(job, on_line=lambda _: time.sleep(0.0002))
+    assert outcome.status == "succeeded"
+    assert flow_runs.lines == [str(number) for number in range(1, 40001)]
