@@ -30,10 +30,12 @@ from tests.airflow.test_exactly_one import (
 from tests.support.airflow.instance import AirflowInstance
 from tests.support.airflow.sweeping import sweep
 from tests.support.airflow.world import (
+    BEFORE_REPLY,
     BEFORE_XCOM,
     ON_KILL_TIMEOUT,
     Point,
     Proxied,
+    Run,
     World,
     connection,
     slow_kubeconfig,
@@ -73,6 +75,38 @@ _OUTAGE_TEST = "test_fifty_tasks_survive_an_outage_of_five_minutes"
 @pytest.fixture
 def deferrable() -> bool:
     return True
+
+
+def start_adopted(world: World, proxied: Proxied, name: str) -> Run:
+    """Start a run whose second try waits in the triggerer for the first one's Job."""
+    proxy, connection = proxied()
+    point = Point(BEFORE_REPLY, proxy)
+    run = world.start(name, connection=connection)
+    point.reach(run)
+    run.kill_task()
+    point.leave()
+    run.wait_for_task("deferred", try_number=2)
+    assert "Adopted the Job" in run.log()
+    return run
+
+
+def test_an_adopted_flow_run_ends_with_its_flow_although_a_sidecar_goes_on(
+    world: World, proxied: Proxied
+) -> None:
+    run = start_adopted(world, proxied, "sidecar")
+    run.let_end()
+    assert run.wait_for_end() == "success"
+    assert run.task["try_number"] == 2
+    assert len(run.jobs_created()) == len(run.effects()) == 1
+    run.wait_until_no_pod_is_left()
+
+
+def test_an_adopted_flow_run_times_out(world: World, proxied: Proxied) -> None:
+    run = start_adopted(world, proxied, "second_try_times_out")
+    assert run.wait_for_end() == "failed"
+    assert run.xcoms["status"] == "cancelled"
+    assert len(run.jobs_created()) == 1
+    run.wait_until_no_pod_is_left()
 
 
 def test_a_triggerer_that_is_replaced_goes_on_waiting(world: World) -> None:

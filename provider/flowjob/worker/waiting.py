@@ -29,7 +29,15 @@ from flowjob.worker.context import (
 )
 from flowjob.worker.session import WorkerSession
 from flowjob.worker.trigger_event import outcome_of_event
-from flowjob.worker.xcom import DEADLINE, FLOW_RUN_ID, JOB_NAME, LOG_POSITIONS, NAMESPACE, XComs
+from flowjob.worker.xcom import (
+    ADOPTED_BY,
+    DEADLINE,
+    FLOW_RUN_ID,
+    JOB_NAME,
+    LOG_POSITIONS,
+    NAMESPACE,
+    XComs,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -157,11 +165,12 @@ class Waiting:
         return outcome
 
     def _is_own(self, flow_run_id: str | None) -> bool:
-        """Tell whether what a try resumes with is its own.
+        """Tell whether what a try resumes with is its own, or was adopted by it.
 
         A task that is cleared while it resumes hands it on to the try after the clear.
         """
-        if flow_run_id == self._session.flow_run.flow_run_id:
+        own = self._session.flow_run.flow_run_id
+        if flow_run_id == own or self._xcoms.pull(ADOPTED_BY) == own:
             return True
         self._log.info("What this try was resumed with is an earlier one's: it begins anew")
         return False
@@ -216,6 +225,9 @@ class Waiting:
     def _defer(self, job: KubernetesObject, deadline: float | None) -> Deferral:
         if deadline is not None:
             self._xcoms.push_deadline(deadline)
+        own = self._session.flow_run.flow_run_id
+        if flow_run_id_of(job) != own:
+            self._xcoms.push_adopted_by(own)
         # Airflow tells nobody of a task that is ended in the moment before it defers.
         self._session.raise_if_ended()
         return Deferral(

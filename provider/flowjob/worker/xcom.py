@@ -20,9 +20,12 @@ STATUS, OUTCOME = "status", "outcome"
 LOG_POSITIONS = "log_positions"
 # When the task times out (seconds since the epoch), for a worker that goes on after its trigger.
 DEADLINE = "deadline"
+# The flow run id of the try that goes on with an earlier one's Job, which it waits for deferred.
+ADOPTED_BY = "adopted_by"
 # What no result may take the place of, where Airflow makes an XCom of each of its keys.
 OWN_KEYS = frozenset(
-    {FLOW_RUN_ID, JOB_NAME, NAMESPACE, STATUS, OUTCOME, LOG_POSITIONS, DEADLINE, "return_value"}
+    {FLOW_RUN_ID, JOB_NAME, NAMESPACE, STATUS, OUTCOME, LOG_POSITIONS, DEADLINE, ADOPTED_BY}
+    | {"return_value"}
 )
 
 
@@ -55,6 +58,10 @@ class XComs:
     def push_deadline(self, deadline: float) -> None:
         """Say when the task times out (seconds since the epoch)."""
         self._ti.xcom_push(key=DEADLINE, value=deadline)
+
+    def push_adopted_by(self, flow_run_id: str) -> None:
+        """Say which try waits for an earlier one's Job."""
+        self._ti.xcom_push(key=ADOPTED_BY, value=flow_run_id)
 
     def pull(self, key: str) -> Any:
         """Return what an earlier step of this very task instance pushed, None: nothing."""

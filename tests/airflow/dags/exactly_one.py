@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,13 @@ SPEC: dict[str, Any] = {
         },
     },
 }
+SIDECAR: dict[str, Any] = {
+    "name": "sidecar",
+    "image": os.environ.get("FLOW_IMAGE"),
+    "command": ["sleep", "100000"],
+}
+WITH_SIDECAR = copy.deepcopy(SPEC)
+WITH_SIDECAR["spec"]["template"]["spec"]["containers"].append(SIDECAR)
 COMMON: dict[str, Any] = {
     "job_spec": SPEC,
     "image": os.environ.get("FLOW_IMAGE"),
@@ -99,6 +107,17 @@ def make_dags(suffix: str, default_args: dict[str, Any]) -> None:
         dagrun_timeout=timedelta(seconds=20),
     ):
         FlowJobOperator(task_id="flow", **COMMON)
+
+    with DAG(f"sidecar{suffix}", schedule=None, params=PARAMS, default_args=retried):
+        FlowJobOperator(task_id="flow", wait_for="flow", **COMMON | {"job_spec": WITH_SIDECAR})
+
+    with DAG(
+        f"second_try_times_out{suffix}",
+        schedule=None,
+        params=PARAMS,
+        default_args=retried | {"retries": 1},
+    ):
+        FlowJobOperator(task_id="flow", execution_timeout=timedelta(seconds=20), **COMMON)
 
     with DAG(f"cleans_up{suffix}", schedule=None, params=PARAMS, default_args=retried):
         for on_finish in ("keep", "delete", "delete_succeeded"):
