@@ -44,9 +44,10 @@ LOG_SILENCE = 300
 # That the pod's status may lag behind the end of its log stream, or that behind the Job's end: a
 # stream that a kubelet leaves open is given up then, and the log read once more.
 STATUS_LAG = 2
-# After which a log that ends in the middle of a line is read once more: the node writes the rest of
-# a container that has just ended within moments.
-LOG_WRITING = 1
+# After which a log that ends in the middle of a line is read once more, and again: a node writes
+# the rest of a container that has just ended within moments, and a busy one within some more. But
+# the flow may have ended so by itself.
+LOG_WRITING = (1, 2)
 # Without a line of any of its pods, after which the logs of an ended flow run are given up: twice
 # what a connection may take to be made, and far above STATUS_LAG. The outcome waits.
 LOG_FINISH_TIMEOUT = 60

@@ -369,6 +369,7 @@ class Waits:
         self._airflow.client.wait_for(condition, what, seconds)
 
 
+@pytest.mark.alone
 def test_two_hundred_tasks_wait_on_one_watch_and_hear_of_each_end_within_a_second(
     world: World, audit_log: AuditLog, airflow_namespace: str
 ) -> None:

@@ -68,7 +68,7 @@ async def log_lines(
 async def _lines(
     cluster: Cluster, path: str, query: dict[str, str], *, follow: bool, priority: int
 ) -> AsyncGenerator[bytes]:
-    unfinished, time = b"", b""
+    unfinished, time, delays = b"", b"", iter(LOG_WRITING)
     while True:
         rest, is_new = b"", not unfinished
         try:
@@ -92,14 +92,15 @@ async def _lines(
         if not rest or follow:
             return
         match = LINE.match(rest)
-        if rest == unfinished or match is None:
+        delay = next(delays if rest == unfinished else (delays := iter(LOG_WRITING)), None)
+        if match is None or delay is None:
             yield rest
             return
         # The node may still be writing the end of a container that ended just now.
         unfinished, time = rest, match.group()
         query["sinceTime"] = (match[1] + match[3]).decode()
         query.pop("tailLines", None)
-        await asyncio.sleep(LOG_WRITING)
+        await asyncio.sleep(delay)
 
 
 def _is_kubelets(line: bytes, pod: KubernetesObject, container: str) -> bool:

@@ -131,8 +131,8 @@ def test_a_log_that_the_node_is_still_writing_is_read_to_its_end(
 def test_a_flood_comes_whole_although_who_takes_the_lines_is_slower_than_the_flow(
     flow_runs: FlowRuns,
 ) -> None:
-    # As long as Airflow's log takes for a line: it is far behind when the flow has ended.
-    job = flow_runs.create(flow_runs.manifest("seq 1 40000"))
-    outcome = flow_runs.wait(job, on_line=lambda _: time.sleep(0.0002))
+    # Longer than Airflow's log takes for a line: it is far behind when the flow has ended.
+    job = flow_runs.create(flow_runs.manifest(count(20_000, 0).replace("sleep 0", ":")))
+    outcome = flow_runs.wait(job, on_line=lambda _: time.sleep(0.0005))
     assert outcome.status == "succeeded"
-    assert flow_runs.lines == [str(number) for number in range(1, 40001)]
+    assert flow_runs.lines == numbered(20_000)
