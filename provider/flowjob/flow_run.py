@@ -15,7 +15,7 @@ from flowjob.kubernetes_object import KubernetesObject
 IDENTIFIER_LABEL = "identifier"
 FLOW_RUN_ID_LABEL = "flow_run_id"
 ANNOTATION_PREFIX = "flowjob/"
-# The annotation of a Job that is not to stay once it has ended.
+# The annotation of a Job that is not to stay once it has ended; see ``is_kept``.
 ON_FINISH = "on_finish"
 
 # The identifier is a UUID of version 5: the same names give the same id, in any process.
@@ -164,6 +164,14 @@ def task_instance_of(job: KubernetesObject) -> TaskInstanceKey | None:
     # Anybody may write an annotation.
     is_index = re.fullmatch(r"-1|[0-9]{1,9}", map_index)
     return TaskInstanceKey(dag_id, run_id, task_id, int(map_index)) if is_index else None
+
+
+def is_kept(on_finish: str, *, succeeded: bool) -> bool:
+    """Tell whether a Job stays once it has ended.
+
+    :param on_finish: ``"keep"``, ``"delete"`` or ``"delete_succeeded"``, as the operator has it.
+    """
+    return on_finish == "keep" or (on_finish == "delete_succeeded" and not succeeded)
 
 
 def annotate(job: KubernetesObject, name: str, value: str) -> None:

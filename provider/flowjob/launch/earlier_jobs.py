@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from flowjob.flow_run import FlowRun, airflow_of, annotation, is_named_after_its_flow_run
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.job import is_active, is_being_deleted, true_condition
+from flowjob.status.observation import created_at
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,7 @@ def sort_earlier_jobs(flow_run: FlowRun, jobs: list[KubernetesObject]) -> Earlie
         and not is_being_deleted(job)
         and not true_condition(job, "Failed")
     ]
-    adopted = max(
-        same_generation, key=lambda job: str(job["metadata"]["creationTimestamp"]), default=None
-    )
+    adopted = max(same_generation, key=created_at, default=None)
     return EarlierJobs(
         adopted,
         in_the_way=[job for job in own if job is not adopted and _may_run(job)],

@@ -14,7 +14,7 @@ from flowjob.exceptions import ClusterError
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.lines import DISORDER, log_lines, split_line
 from flowjob.logs.selection import LogSelection, LogStream
-from flowjob.status.observation import container_status
+from flowjob.status.observation import container_status, created_at
 
 # By pod uid and container: the time of the last line that was taken.
 Positions = dict[str, str]
@@ -48,7 +48,7 @@ async def collect_logs(
     try:
         pods = await cluster.pods_of(job)
         taken = dict(positions)
-        for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
+        for pod in sorted(pods, key=created_at):
             if pod["metadata"]["uid"] in without:
                 continue
             for stream in selection.streams(pod):

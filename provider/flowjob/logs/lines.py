@@ -68,7 +68,7 @@ async def log_lines(
 async def _lines(
     cluster: Cluster, path: str, query: dict[str, str], *, follow: bool, priority: int
 ) -> AsyncGenerator[bytes]:
-    unfinished, time, delays = b"", b"", iter(LOG_WRITING)
+    unfinished, time, unchanged = b"", b"", 0
     while True:
         rest, is_new = b"", not unfinished
         try:
@@ -92,15 +92,15 @@ async def _lines(
         if not rest or follow:
             return
         match = LINE.match(rest)
-        delay = next(delays if rest == unfinished else (delays := iter(LOG_WRITING)), None)
-        if match is None or delay is None:
+        unchanged = unchanged + 1 if rest == unfinished else 0
+        if match is None or unchanged == len(LOG_WRITING):
             yield rest
             return
         # The node may still be writing the end of a container that ended just now.
         unfinished, time = rest, match.group()
         query["sinceTime"] = (match[1] + match[3]).decode()
         query.pop("tailLines", None)
-        await asyncio.sleep(delay)
+        await asyncio.sleep(LOG_WRITING[unchanged])
 
 
 def _is_kubelets(line: bytes, pod: KubernetesObject, container: str) -> bool:

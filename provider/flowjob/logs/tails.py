@@ -48,8 +48,7 @@ class PodTails:
         # By pod uid and container.
         self._readers: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._tails: dict[tuple[str, str], deque[str]] = {}
-        # The uids of the pods that are read, and of those beyond.
-        self._read_pods: set[str] = set()
+        # The uids of the pods beyond those that are read.
         self._left_out: set[str] = set()
 
     async def __aenter__(self) -> Self:
@@ -63,14 +62,14 @@ class PodTails:
     def see(self, observation: Observation) -> None:
         """Take what was just seen of the flow run."""
         all_end = true_condition(observation.job, "FailureTarget") is not None
+        read = {uid for uid, _ in self._readers}
         for uid, pod in observation.pods.items():
             if not (is_being_deleted(pod) or (all_end and not is_final(pod))):
                 continue
-            if uid not in self._read_pods:
-                if len(self._read_pods) == _PODS:
-                    self._left_out.add(uid)
-                    continue
-                self._read_pods.add(uid)
+            if uid not in read and len(read) == _PODS:
+                self._left_out.add(uid)
+                continue
+            read.add(uid)
             for stream in self._selection.streams(pod):
                 key = uid, stream.container
                 if key not in self._readers:

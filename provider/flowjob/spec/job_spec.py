@@ -124,7 +124,6 @@ class JobSpec:
         fields = list(jinja_fields(self._manifest))
         if not fields:
             return None
-        # The flow container's image is the operator's to give, and then of no account here.
         told = ", ".join(f"{printable(each)} ({self._where(each)})" for each in fields[:_TOLD])
         more = f" and {len(fields) - _TOLD} more" if len(fields) > _TOLD else ""
         return (

@@ -15,8 +15,8 @@ from flowjob.status.observation import (
     Observation,
     all_container_statuses,
     container_statuses,
+    created_at,
     flow_container_name,
-    flow_container_status,
     terminated_state,
     termination,
 )
@@ -52,10 +52,9 @@ def diagnose_failure(observation: Observation) -> Diagnosis:
     return replace(cause, message=cause.message + _further_failures(job))
 
 
-def diagnose_flow(pod: KubernetesObject) -> Diagnosis:
-    """Say why the flow failed in a pod whose flow container ended with an error, now or before."""
-    state = terminated_state(pod) or termination(flow_container_status(pod), "lastState")
-    return container_cause(pod, flow_container_name(pod), state or {})
+def diagnose_flow(pod: KubernetesObject, state: KubernetesObject) -> Diagnosis:
+    """Say why the flow failed whose container ended so, with an error, in a pod."""
+    return container_cause(pod, flow_container_name(pod), state)
 
 
 def pod_cause(pod: KubernetesObject) -> Diagnosis | None:
@@ -151,4 +150,4 @@ def _ended_at(pod: KubernetesObject) -> str:
         for status in container_statuses(pod)
         if (state := termination(status)) is not None
     ]
-    return max([*ends, str(pod["metadata"].get("creationTimestamp") or "")])
+    return max([*ends, created_at(pod)])

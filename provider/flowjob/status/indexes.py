@@ -8,7 +8,12 @@ from __future__ import annotations
 from flowjob.flows.runner import RESULT_ERROR
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.job import has_many_pods
-from flowjob.status.observation import Observation, completion_index, terminated_state
+from flowjob.status.observation import (
+    Observation,
+    completion_index,
+    flow_ended_at,
+    terminated_state,
+)
 from flowjob.status.warnings import is_doubtful
 
 # Bytes that the results of all indexes may have together: what is little to a database.
@@ -40,7 +45,7 @@ def messages_by_index(observation: Observation) -> list[str] | None:
     if spec.get("completionMode") != "Indexed" or not has_many_pods(job) or leader_of(job):
         return None
     messages = [""] * int(spec.get("completions") or 0)
-    for pod in sorted(observation.pods.values(), key=_ended_at):
+    for pod in sorted(observation.pods.values(), key=flow_ended_at):
         index, state = completion_index(pod), terminated_state(pod)
         if index is None or state is None or state["exitCode"] != 0 or is_doubtful(state):
             continue
@@ -51,7 +56,3 @@ def messages_by_index(observation: Observation) -> list[str] | None:
         told = f"those of all indexes have {size} bytes together and {_LONGEST} fit"
         return [f"{RESULT_ERROR}{told}"]
     return messages
-
-
-def _ended_at(pod: KubernetesObject) -> str:
-    return (terminated_state(pod) or {}).get("finishedAt") or ""

@@ -68,6 +68,11 @@ def owner_of(pod: KubernetesObject) -> str | None:
     return next((owner["uid"] for owner in owners if owner.get("controller")), None)
 
 
+def created_at(item: KubernetesObject) -> str:
+    """Return when a Job or a pod was created, as a text that sorts; empty: it does not tell."""
+    return str(item["metadata"].get("creationTimestamp") or "")
+
+
 def is_pod_of(job: KubernetesObject, pod: KubernetesObject) -> bool:
     """Tell whether a pod is one of a Job's own, whatever its labels say."""
     return bool(owner_of(pod) == job["metadata"]["uid"])
@@ -170,6 +175,11 @@ def flow_container_status(pod: KubernetesObject) -> KubernetesObject | None:
 def terminated_state(pod: KubernetesObject) -> KubernetesObject | None:
     """Return how the pod's flow container ended, None while it has not."""
     return termination(flow_container_status(pod))
+
+
+def flow_ended_at(pod: KubernetesObject) -> str:
+    """Return when the pod's flow container ended, as a text that sorts; empty while it has not."""
+    return (terminated_state(pod) or {}).get("finishedAt") or ""
 
 
 def termination(status: KubernetesObject | None, which: str = "state") -> KubernetesObject | None:

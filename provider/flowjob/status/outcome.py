@@ -16,8 +16,10 @@ from flowjob.status.indexes import is_leader, messages_by_index
 from flowjob.status.job import has_many_pods, true_condition
 from flowjob.status.observation import (
     Observation,
+    created_at,
     flow_container_name,
     flow_container_status,
+    flow_ended_at,
     has_restart_rule,
     running_beside_ended_flow,
     terminated_state,
@@ -84,7 +86,7 @@ def outcome_of(observation: Observation) -> Outcome:
     succeeded = true_condition(job, "Complete") is not None
     cause = None if succeeded else diagnose_failure(observation)
     pod = _deciding_pod(observation, cause)
-    facts = _facts(pod, terminated_state(pod)) if pod else {}
+    facts = _facts(pod, terminated_state(pod) or {}) if pod else {}
     if cause is None:
         return Outcome(SUCCEEDED, **facts, indexed_messages=messages_by_index(observation))
     return Outcome(FAILED, **_told(cause), **facts)
@@ -97,12 +99,12 @@ def outcome_of_flow(observation: Observation) -> Outcome | None:
     :returns: None where it has not ended, or nothing keeps the Job from ending by itself.
     """
     for pod in observation.pods.values():
-        if not running_beside_ended_flow(pod):
+        state = terminated_state(pod)
+        if state is None or not running_beside_ended_flow(pod):
             continue
-        facts = _facts(pod, terminated_state(pod))
-        if facts["exit_code"] == 0:
-            return Outcome(SUCCEEDED, **facts, job_is_active=True)
-        return Outcome(FAILED, **_told(diagnose_flow(pod)), **facts, job_is_active=True)
+        if state["exitCode"] == 0:
+            return Outcome(SUCCEEDED, **_facts(pod, state), job_is_active=True)
+        return _failed_before_its_job(pod, state)
     return None
 
 
@@ -123,9 +125,13 @@ def outcome_of_exit(observation: Observation, exit_codes: Collection[int]) -> Ou
             if state is None or state["exitCode"] not in exit_codes:
                 continue
             if not has_restart_rule(pod, name, state["exitCode"]):
-                cause, facts = _told(diagnose_flow(pod)), _facts(pod, state)
-                return Outcome(FAILED, **cause, **facts, job_is_active=True)
+                return _failed_before_its_job(pod, state)
     return None
+
+
+def _failed_before_its_job(pod: KubernetesObject, state: KubernetesObject) -> Outcome:
+    cause, facts = _told(diagnose_flow(pod, state)), _facts(pod, state)
+    return Outcome(FAILED, **cause, **facts, job_is_active=True)
 
 
 def outcome_of_start(cause: Diagnosis) -> Outcome:
@@ -151,9 +157,8 @@ def explain_failure(outcome: Outcome, last_lines: Sequence[str]) -> str:
     return text
 
 
-def _facts(pod: KubernetesObject, state: KubernetesObject | None) -> dict[str, Any]:
+def _facts(pod: KubernetesObject, state: KubernetesObject) -> dict[str, Any]:
     """Take from a flow container that has ended, and from its pod, what an outcome has of them."""
-    state = state or {}
     return {
         "exit_code": state.get("exitCode"),
         "started_at": state.get("startedAt"),
@@ -174,15 +179,15 @@ def _deciding_pod(observation: Observation, cause: Diagnosis | None) -> Kubernet
     Of a Job that failed, or is gone, an attempt tells nothing where a later one has not ended.
     """
     if cause is not None and not has_many_pods(observation.job):
-        last = max(observation.pods.values(), key=_created_at, default=None)
+        last = max(observation.pods.values(), key=created_at, default=None)
         if last is not None and terminated_state(last) is None:
             return None
 
     def rank(pod: KubernetesObject) -> tuple[bool, bool, str, str]:
-        name, ended = pod["metadata"]["name"], terminated_state(pod) or {}
+        name = pod["metadata"]["name"]
         is_cause = cause is not None and name == cause.pod
         # Kubernetes tells times in whole seconds.
-        return is_cause, is_leader(observation.job, pod), ended.get("finishedAt") or "", name
+        return is_cause, is_leader(observation.job, pod), flow_ended_at(pod), name
 
     ended = [
         pod
@@ -190,7 +195,3 @@ def _deciding_pod(observation: Observation, cause: Diagnosis | None) -> Kubernet
         if (state := terminated_state(pod)) and (state["exitCode"] == 0) == (cause is None)
     ]
     return max(ended, key=rank, default=None)
-
-
-def _created_at(pod: KubernetesObject) -> str:
-    return str(pod["metadata"].get("creationTimestamp") or "")

@@ -11,6 +11,7 @@ from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.job import has_many_pods
 from flowjob.status.observation import (
     Observation,
+    created_at,
     flow_container_status,
     has_ended,
     running_beside_ended_flow,
@@ -49,7 +50,7 @@ class Progress:
         suspended = f"The Job {job['metadata']['name']} is suspended, and waited for"
         yield from self._changed("job", suspended if is_suspended(news) else "")
         has_many = has_many_pods(job)
-        for uid, pod in sorted(news.pods.items(), key=_created_at):
+        for uid, pod in sorted(news.pods.items(), key=lambda entry: created_at(entry[1])):
             if not has_many or self._is_told_of(uid):
                 yield from self._news_of_pod(job, uid, pod)
             else:
@@ -166,10 +167,6 @@ def _line_of_others(pod: KubernetesObject) -> str:
     return (
         f"The flow has ended, and these containers of its pod still run: {names}" if names else ""
     )
-
-
-def _created_at(entry: tuple[str, KubernetesObject]) -> str:
-    return str(entry[1]["metadata"].get("creationTimestamp") or "")
 
 
 def _phase(pod: KubernetesObject) -> str:

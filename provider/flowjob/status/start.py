@@ -26,6 +26,7 @@ from flowjob.status.observation import (
     all_container_statuses,
     container_status,
     container_statuses,
+    created_at,
     flow_container_status,
     restart_policy,
     termination,
@@ -58,7 +59,7 @@ class Start:
         """Take what is new of the Job and of its pods."""
         self._job = news.job
         for uid, pod in news.pods.items():
-            created = str(pod["metadata"].get("creationTimestamp") or _ALWAYS)
+            created = created_at(pod) or _ALWAYS
             if _runs_or_ran(flow_container_status(pod) or {}):
                 self._started = max(self._started, created)
             self._causes.pop(uid, None)

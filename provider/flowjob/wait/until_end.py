@@ -18,7 +18,7 @@ from flowjob.logs.follow import FlowLog
 from flowjob.logs.selection import LogSelection
 from flowjob.status.diagnosis import Diagnosis
 from flowjob.status.job import true_condition
-from flowjob.status.observation import Observation, has_ended, is_settled
+from flowjob.status.observation import Observation, created_at, has_ended, is_settled
 from flowjob.status.outcome import (
     SUCCEEDED,
     Outcome,
@@ -254,7 +254,7 @@ async def wait_for_outcome(
 async def _events_of(cluster: Cluster, observation: Observation) -> list[KubernetesObject]:
     """Read the events about the Job and its youngest pods; without the right to, there are none."""
     path = events_path(observation.job["metadata"]["namespace"])
-    pods = nlargest(_PODS_ASKED_ABOUT, observation.pods.values(), key=_created_at)
+    pods = nlargest(_PODS_ASKED_ABOUT, observation.pods.values(), key=created_at)
     uids = {item["metadata"]["uid"] for item in (observation.job, *pods)}
     try:
         return [
@@ -273,7 +273,3 @@ def _too_late(cause: Diagnosis, startup_timeout: float | None) -> Diagnosis:
         cause,
         message=f"the flow container has not started in {startup_timeout:g} s: {cause.message}",
     )
-
-
-def _created_at(pod: KubernetesObject) -> str:
-    return str(pod["metadata"].get("creationTimestamp") or "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowjob.cluster.api_server import Cluster
 from flowjob.exceptions import ClusterError, FlowJobError, FlowRunFailedError, ResultError
-from flowjob.flow_run import TaskInstanceKey
+from flowjob.flow_run import TaskInstanceKey, is_kept
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.collect import last_lines
 from flowjob.status.outcome import SUCCEEDED, Outcome, explain_failure
@@ -54,15 +54,15 @@ def finish(
     :raises AirflowSkipException: it did, with an exit code that skips the task.
     :raises ResultError: the flow's result is none.
     """
-    job, outcome = end.job, end.outcome
+    job, outcome, on_finish = end.job, end.outcome, arguments.job.on_finish
     try:
         result = _result(session, arguments, xcoms, outcome, log)
     except (FlowJobError, airflow_exception("AirflowSkipException")):
         # Nobody adopts the Job of a try that failed.
-        if job and (arguments.job.on_finish == "delete" or outcome.job_is_active):
+        if job and (outcome.job_is_active or not is_kept(on_finish, succeeded=False)):
             _delete(session, job, log)
         raise
-    is_to_go = arguments.job.on_finish != "keep" or outcome.job_is_active
+    is_to_go = outcome.job_is_active or not is_kept(on_finish, succeeded=True)
     return Success(result, job if is_to_go else None)
 
 

@@ -13,6 +13,7 @@ from flowjob.flow_run import (
     ON_FINISH,
     TaskInstanceKey,
     annotation,
+    is_kept,
     is_named_after_its_flow_run,
     task_instance_of,
 )
@@ -88,10 +89,8 @@ def _owned(
 
 def _may_stay(job: KubernetesObject) -> bool:
     """Tell whether a Job has ended and ``on_finish`` keeps it."""
-    on_finish = annotation(job, ON_FINISH)
-    has_failed = true_condition(job, "Failed") is not None
-    is_kept = on_finish is None or (on_finish == "delete_succeeded" and has_failed)
-    return is_kept and not is_active(job)
+    succeeded = true_condition(job, "Failed") is None
+    return not is_active(job) and is_kept(annotation(job, ON_FINISH) or "keep", succeeded=succeeded)
 
 
 def _abandoned(
