@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.airflow.test_exactly_one import (
+    sweep_deletes_job_of,
     test_a_backfill_of_twenty_dates_survives_workers_that_are_killed,
     test_a_cleared_task_leaves_no_pod_and_runs_exactly_one_new_job,
     test_a_completed_task_that_is_cleared_runs_its_flow_again,
@@ -28,7 +29,6 @@ from tests.airflow.test_exactly_one import (
     test_clearing_a_sibling_disturbs_nothing,
 )
 from tests.support.airflow.instance import AirflowInstance
-from tests.support.airflow.sweeping import sweep
 from tests.support.airflow.world import (
     BEFORE_REPLY,
     BEFORE_XCOM,
@@ -44,6 +44,7 @@ from tests.support.audit import AuditLog
 from tests.support.cluster import Cluster
 from tests.support.differences import to_dict
 from tests.support.proxy import FaultProxy
+from tests.support.reverse_proxy import Hold, ReverseProxy
 from tests.support.suspended_jobs import complete
 from tests.support.wait import wait_for
 
@@ -131,11 +132,7 @@ def test_the_sweep_deletes_the_job_of_a_task_that_was_marked_before_its_trigger_
     marked.set_state("failed")
     assert marked.wait_for_end() == "failed"
     marked.wait_until_ready()
-    (job,) = marked.jobs()
-
-    swept, _ = sweep(world.airflow.client)
-    assert f"{job.metadata.namespace}/{job.metadata.name}" in swept
-    marked.wait_until_no_pod_is_left()
+    sweep_deletes_job_of(marked, "failed")
     world.airflow.triggerer.start()
     alive.let_end()
     assert alive.wait_for_end() == "success"
@@ -156,16 +153,21 @@ def test_a_task_that_is_marked_just_before_it_defers_leaves_no_job(
     assert run.task["state"] == "failed"
 
 
-def test_a_worker_goes_on_waiting_where_the_trigger_failed(world: World, proxied: Proxied) -> None:
-    proxy, connection = proxied()
-    created = proxy.hold_reply("POST", "/jobs")
-    run = world.start(connection=connection)
-    created.wait_until_reached()
+def fail_trigger(proxy: ReverseProxy, created: Hold) -> None:
+    """Let the create's reply go, and have the trigger fail that waits for the Job then."""
     # The first list after the worker's own is the trigger's.
     hold = proxy.hold_request("GET", "/jobs")
     created.let_go()
     hold.wait_until_reached()
     hold.refuse(404)
+
+
+def test_a_worker_goes_on_waiting_where_the_trigger_failed(world: World, proxied: Proxied) -> None:
+    proxy, connection = proxied()
+    created = proxy.hold_reply("POST", "/jobs")
+    run = world.start(connection=connection)
+    created.wait_until_reached()
+    fail_trigger(proxy, created)
     run.wait_for_task("running")
     run.let_end()
     assert run.wait_for_end() == "success"
@@ -184,10 +186,7 @@ def test_a_worker_that_goes_on_waiting_counts_the_time_out_from_the_beginning_of
     created.wait_until_reached()
     (job,) = run.jobs()
     time.sleep(LONG_LAUNCH)  # the launch itself
-    hold = proxy.hold_request("GET", "/jobs")
-    created.let_go()
-    hold.wait_until_reached()
-    hold.refuse(404)
+    fail_trigger(proxy, created)
     assert run.wait_for_end() == "failed"
     run.wait_until_no_pod_is_left()
     assert "The trigger failed, so this worker waits by itself" in run.log()
@@ -324,7 +323,9 @@ class Waits:
     def wait_for_triggers(self, times: int) -> None:
         """Wait until a triggerer has taken each of them, so many times."""
         what = f"{self.count} triggers to be started {times} times"
-        self._wait(lambda: len(self._trigger_logs()) >= times * self.count, what, 120)
+        self._wait(
+            lambda: len(self._airflow.trigger_logs(self.dag_id)) >= times * self.count, what, 120
+        )
 
     def count_in(self, state: str) -> int:
         return self._airflow.client.count_task_instances(self.dag_id, self.run_id, state)
@@ -346,7 +347,7 @@ class Waits:
     def fired(self) -> dict[str, float]:
         """Return when the trigger of each Job fired."""
         fired = {}
-        for file in self._trigger_logs():
+        for file in self._airflow.trigger_logs(self.dag_id):
             for line in file.read_text().splitlines():
                 entry = json.loads(line)
                 if entry["event"] == "Trigger fired event":
@@ -360,10 +361,6 @@ class Waits:
         assert client.wait_for_run(self.dag_id, self.run_id, timeout=300) == "success"
         assert self.count_in("success") == self.count
         assert len(self.jobs()) == self.count
-
-    def _trigger_logs(self) -> list[Path]:
-        folder = self._airflow.home / "logs" / f"dag_id={self.dag_id}"
-        return list(folder.rglob("*.trigger.*.log"))
 
     def _wait(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
         self._airflow.client.wait_for(condition, what, seconds)

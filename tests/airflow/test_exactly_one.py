@@ -26,6 +26,7 @@ from tests.support.airflow.world import (
     POINTS,
     Point,
     Proxied,
+    Run,
     World,
     connection,
     slow_kubeconfig,
@@ -375,6 +376,16 @@ def test_a_run_that_is_deleted_and_created_again_runs_its_flow_again(world: Worl
     assert len(set(again.effects())) == len(again.jobs_created()) == 2
 
 
+def sweep_deletes_job_of(run: Run, state: str) -> None:
+    """Sweep, and see that the run's only Job is deleted as its task has ended in this state."""
+    (job,) = run.jobs()
+    swept, log = sweep(run.world.airflow.client)
+    name = f"{job.metadata.namespace}/{job.metadata.name}"
+    assert name in swept
+    assert f"Deleted the Job {name}: {run.key} has ended ({state})" in log
+    run.wait_until_no_pod_is_left()
+
+
 def test_the_sweep_deletes_what_nobody_waits_for_and_nothing_else(world: World) -> None:
     lost, alive = world.start("last_try"), world.start()
     for run in (lost, alive):
@@ -382,14 +393,7 @@ def test_the_sweep_deletes_what_nobody_waits_for_and_nothing_else(world: World) 
     lost.kill_task()
     assert lost.wait_for_end() == "failed"
     lost.wait_until_ready()
-    (job,) = lost.jobs()
-
-    swept, log = sweep(world.airflow.client)
-    lost.wait_until_no_pod_is_left()
-    name = f"{job.metadata.namespace}/{job.metadata.name}"
-    assert name in swept
-    assert f"Deleted the Job {name}: {lost.key} has ended (failed)" in log
-
+    sweep_deletes_job_of(lost, "failed")
     alive.let_end()
     assert alive.wait_for_end() == "success"
     assert len(alive.jobs_created()) == len(alive.effects()) == 1
@@ -407,13 +411,7 @@ def test_the_sweep_deletes_an_ended_job_whose_worker_died_before_it_could_delete
     run.wait_for_completion()
     world.airflow.scheduler.start()
     assert run.wait_for_end() == "success"
-    (job,) = run.jobs()
-
-    swept, log = sweep(world.airflow.client)
-    name = f"{job.metadata.namespace}/{job.metadata.name}"
-    assert name in swept
-    assert f"Deleted the Job {name}: {run.key} has ended (success)" in log
-    run.wait_until_no_pod_is_left()
+    sweep_deletes_job_of(run, "success")
     run.task_id = "keep"
     assert len(run.jobs()) == 1
 

@@ -16,8 +16,7 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import select, update
 
-from flowjob.flow_run import FLOW_RUN_ID_LABEL
-from flowjob.triggers.flow_job import FlowJobTrigger
+from tests.support.triggers import trigger_of
 
 
 def main() -> None:
@@ -35,14 +34,10 @@ def main() -> None:
         ).all()
         assert len(tasks) == len(jobs), f"{len(tasks)} tasks for {len(jobs)} Jobs"
         for task in tasks:
-            job = jobs[task.map_index]
             trigger = Trigger.from_object(
-                FlowJobTrigger(
-                    kubernetes_conn_id=conn_id,
-                    namespace=job["namespace"],
-                    job_name=job["name"],
-                    job_uid=job["uid"],
-                    flow_run_id=job["labels"][FLOW_RUN_ID_LABEL],
+                trigger_of(
+                    {"metadata": jobs[task.map_index]},
+                    conn_id,
                     dag_id=dag_id,
                     run_id=run_id,
                     task_id=task.task_id,

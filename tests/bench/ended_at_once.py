@@ -28,7 +28,7 @@ from tests.support.airflow.instance import (
 )
 from tests.support.audit import AuditLog
 from tests.support.flow_runs import FlowRuns, Manifest, new_flow_run
-from tests.support.node.node import Node
+from tests.support.node.node import Node, running_node
 from tests.support.node.progress import step
 from tests.support.suspended_jobs import SUSPENDED_SPEC
 from tests.support.wait import wait_for
@@ -45,25 +45,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.ended_at_once")
     parser.add_argument("--flow-runs", type=int, default=5000)
     count = parser.parse_args().flow_runs
-    node = Node(Path(tempfile.mkdtemp(prefix="flowjob-node-")))
-    node.start(ends_with_caller=True)
-    settings = {
-        **kubernetes_connection(node.kubeconfig, NAMESPACE),
-        "FLOW_RUNS": str(count),
-        "AIRFLOW__CORE__MAX_MAP_LENGTH": str(count),
-        "AIRFLOW__TRIGGERER__CAPACITY": str(count),
-    }
-    os.environ.update(kubernetes_connection(node.kubeconfig))
-    try:
+    with running_node() as node, tempfile.TemporaryDirectory(prefix="flowjob-airflow-") as home:
+        settings = {
+            **kubernetes_connection(node.kubeconfig, NAMESPACE),
+            "FLOW_RUNS": str(count),
+            "AIRFLOW__CORE__MAX_MAP_LENGTH": str(count),
+            "AIRFLOW__TRIGGERER__CAPACITY": str(count),
+        }
+        os.environ.update(kubernetes_connection(node.kubeconfig))
         with running_airflow(
-            Path(tempfile.mkdtemp(prefix="flowjob-airflow-")),
-            {"dags": DAGS},
-            on_postgres=True,
-            environment=settings,
+            Path(home), {"dags": DAGS}, on_postgres=True, environment=settings
         ) as airflow:
             print(json.dumps(measure(node, airflow, count)))
-    finally:
-        node.stop()
     return 0
 
 
@@ -75,7 +68,11 @@ def measure(node: Node, airflow: AirflowInstance, count: int) -> dict[str, Any]:
         jobs = create_jobs(run_id, count)
     with step("Waiting for them in the triggerer"):
         defer(airflow, run_id, jobs)
-        wait_for(lambda: triggers_started(airflow) == count, "all triggers to start", _PATIENCE)
+
+        def have_started() -> bool:
+            return len(airflow.trigger_logs(DAG_ID)) == count
+
+        wait_for(have_started, "all triggers to start", _PATIENCE)
     mark = AuditLog(node.audit_log).position()
     with step("Marking the run failed, and waiting until no Job is left"):
         begun = time.monotonic()
@@ -97,14 +94,8 @@ def new_run(airflow: AirflowInstance, count: int) -> str:
     airflow.client.wait_for_dag(DAG_ID, 120)
     body = {"logical_date": None}
     run_id: str = airflow.client.request("POST", f"dags/{DAG_ID}/dagRuns", json=body)["dag_run_id"]
-    assert len_of(airflow, run_id) == count
+    assert airflow.client.count_task_instances(DAG_ID, run_id) == count
     return run_id
-
-
-def len_of(airflow: AirflowInstance, run_id: str) -> int:
-    path = f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances"
-    total: int = airflow.client.request("GET", path, params={"limit": 1})["total_entries"]
-    return total
 
 
 def create_jobs(run_id: str, count: int) -> list[Manifest]:
@@ -130,11 +121,6 @@ def defer(airflow: AirflowInstance, run_id: str, jobs: list[Manifest]) -> None:
         text=True,
         check=True,
     )
-
-
-def triggers_started(airflow: AirflowInstance) -> int:
-    folder = airflow.home / "logs" / f"dag_id={DAG_ID}"
-    return sum(1 for _ in folder.rglob("*.trigger.*.log"))
 
 
 def jobs_left(batch: Any) -> int:

@@ -13,11 +13,9 @@ import json
 import logging
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config
@@ -31,7 +29,7 @@ from flowjob.wait.flow_run_watch import watch_of
 from flowjob.wait.until_end import wait_for_end
 from tests.support.flow_runs import FlowRuns, Manifest
 from tests.support.loop_hold import longest_hold
-from tests.support.node.node import Node
+from tests.support.node.node import Node, running_node
 from tests.support.node.progress import step
 from tests.support.suspended_jobs import complete
 from tests.support.unmanaged_jobs import ended, pod_manifest, running, unmanaged_job
@@ -100,12 +98,8 @@ def main() -> int:
     parser.add_argument("--pods", type=int, default=5000)
     parser.add_argument("--follow-logs", action="store_true", help="wait as a worker does")
     arguments = parser.parse_args()
-    node = Node(Path(tempfile.mkdtemp(prefix="flowjob-node-")))
-    node.start(ends_with_caller=True)
-    try:
+    with running_node() as node:
         print(json.dumps(measure(node, arguments.pods, follows_logs=arguments.follow_logs)))
-    finally:
-        node.stop()
     return 0
 
 

@@ -12,11 +12,9 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config
@@ -24,7 +22,7 @@ from kubernetes import client, config
 from tests.bench.waiters import IDLE_SECONDS
 from tests.support.audit import AuditLog
 from tests.support.flow_runs import FlowRuns, Manifest
-from tests.support.node.node import Node
+from tests.support.node.node import Node, running_node
 from tests.support.node.progress import step
 from tests.support.suspended_jobs import complete, suspended_job
 
@@ -37,12 +35,8 @@ def main() -> int:
     parser.add_argument("--ends", type=int, default=1000)
     parser.add_argument("--per-second", type=int, default=100)
     arguments = parser.parse_args()
-    node = Node(Path(tempfile.mkdtemp(prefix="flowjob-node-")))
-    node.start(ends_with_caller=True)
-    try:
+    with running_node() as node:
         print(json.dumps(measure(node, arguments.waiters, arguments.ends, arguments.per_second)))
-    finally:
-        node.stop()
     return 0
 
 

@@ -15,10 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger
-
-from flowjob.flow_run import FLOW_RUN_ID_LABEL
-from flowjob.triggers.flow_job import FlowJobTrigger
+from tests.support.triggers import trigger_of
 
 IDLE_SECONDS = 30
 
@@ -33,21 +30,8 @@ def memory() -> int:
     return pages * resource.getpagesize()
 
 
-def trigger_of(metadata: dict[str, Any]) -> BaseTrigger:
-    return FlowJobTrigger(
-        kubernetes_conn_id="bench",
-        namespace=metadata["namespace"],
-        job_name=metadata["name"],
-        job_uid=metadata["uid"],
-        flow_run_id=metadata["labels"][FLOW_RUN_ID_LABEL],
-        dag_id="dag",
-        run_id="run",
-        task_id="task",
-    )
-
-
 async def wait(metadata: dict[str, Any]) -> None:
-    async for _ in trigger_of(metadata).run():
+    async for _ in trigger_of({"metadata": metadata}, "bench").run():
         tell(event=metadata["name"], at=time.time())
 
 

@@ -32,7 +32,7 @@ from tests.support.airflow.instance import (
 )
 from tests.support.airflow.world import FRAGILE
 from tests.support.node.images import FLOW_IMAGE
-from tests.support.node.node import Node, build
+from tests.support.node.node import Node, build, running_node
 from tests.support.node.progress import step
 
 NAMESPACE = "default"
@@ -56,18 +56,6 @@ def main() -> int:
     ):
         record = soak(node, airflow, arguments.seed, arguments.seconds)
         return Verdict(node, airflow, record, Path(folder), NAMESPACE).give()
-
-
-@contextmanager
-def running_node() -> Iterator[Node]:
-    # Not in the other folder: its path may be too long for Unix sockets.
-    node = Node(Path(tempfile.mkdtemp(prefix="flowjob-node-")))
-    with step("Starting a Kubernetes node"):
-        node.start(ends_with_caller=True)
-    try:
-        yield node
-    finally:
-        node.stop()
 
 
 @contextmanager

@@ -6,7 +6,6 @@ starts with the first test that wants it and is gone after the last.
 
 import os
 import signal
-import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from kubernetes import client, config
 
 from tests.support.audit import AuditLog
 from tests.support.node.images import FLOW_IMAGE, SHELL_IMAGE
-from tests.support.node.node import Node, build
+from tests.support.node.node import Node, build, running_node
 from tests.support.wait import wait_for
 
 _PUBLIC_FLOW_IMAGE = "python:3.13-slim"
@@ -61,15 +60,12 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         build()
-    # Not pytest's own temporary folder: its path may be too long for Unix sockets.
-    node = Node(Path(tempfile.mkdtemp(prefix="flowjob-node-")))
     # Who ends the test run politely is answered as if by Ctrl-C: with everything cleaned up.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    node.start(ends_with_caller=True)
     try:
-        yield _cluster(node.kubeconfig, node, FLOW_IMAGE, SHELL_IMAGE)
+        with running_node() as node:
+            yield _cluster(node.kubeconfig, node, FLOW_IMAGE, SHELL_IMAGE)
     finally:
-        node.stop()
         signal.signal(signal.SIGTERM, before)
 
 

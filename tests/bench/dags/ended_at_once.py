@@ -10,5 +10,8 @@ from flowjob.operators.flow_job import FlowJobOperator
 
 with DAG("ended_at_once", schedule=None):
     FlowJobOperator.partial(
-        task_id="flow", job_spec_file="specs/suspended.yaml", flow=["true"], deferrable=True
+        task_id="flow",
+        job_spec_file="../../airflow/dags/specs/suspended.yaml",
+        flow=["true"],
+        deferrable=True,
     ).expand(parameters=[{"number": number} for number in range(int(os.environ["FLOW_RUNS"]))])

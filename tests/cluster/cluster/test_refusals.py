@@ -32,21 +32,27 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-@pytest.fixture
-def one_job_at_a_time(core_v1: Any, namespace: str, flow_runs: FlowRuns) -> None:
-    def quota(count: int) -> Manifest:
-        return {"metadata": {"name": "one-job"}, "spec": {"hard": {"count/jobs.batch": str(count)}}}
+def wait_until_refused(flow_runs: FlowRuns, why: str) -> None:
+    """Wait until the API server knows what makes it refuse each Job."""
 
     def is_refused() -> bool:
         try:
             flow_runs.loop.run(flow_runs.cluster.check_job(flow_runs.manifest("true")))
         except FlowJobError as error:
-            return "exceeded quota" in str(error)
+            return why in str(error)
         return False
+
+    wait_for(is_refused, f"a Job to be refused: {why}")
+
+
+@pytest.fixture
+def one_job_at_a_time(core_v1: Any, namespace: str, flow_runs: FlowRuns) -> None:
+    def quota(count: int) -> Manifest:
+        return {"metadata": {"name": "one-job"}, "spec": {"hard": {"count/jobs.batch": str(count)}}}
 
     # The API server goes by a quota only after a moment: one that lets none pass shows when.
     core_v1.create_namespaced_resource_quota(namespace, quota(0))
-    wait_for(is_refused, "the quota to be known")
+    wait_until_refused(flow_runs, "exceeded quota")
     core_v1.patch_namespaced_resource_quota("one-job", namespace, quota(1))
 
 
@@ -183,15 +189,7 @@ def policy(admission: Any, namespace: str, flow_runs: FlowRuns) -> Iterator[None
     metadata = {"name": namespace}
     admission.create_validating_admission_policy({"metadata": metadata, "spec": spec})
     admission.create_validating_admission_policy_binding({"metadata": metadata, "spec": binding})
-
-    def is_known() -> bool:
-        try:
-            flow_runs.loop.run(flow_runs.cluster.check_job(flow_runs.manifest("true")))
-        except JobRefusedError:
-            return True
-        return False
-
-    wait_for(is_known, "the policy to be known")
+    wait_until_refused(flow_runs, "denied request")
     yield
     admission.delete_validating_admission_policy_binding(namespace)
     admission.delete_validating_admission_policy(namespace)
@@ -219,15 +217,7 @@ def dead_webhook(admission: Any, namespace: str, flow_runs: FlowRuns) -> Iterato
     admission.create_validating_webhook_configuration(
         {"metadata": {"name": namespace}, "webhooks": [webhook]}
     )
-
-    def is_known() -> bool:
-        try:
-            flow_runs.loop.run(flow_runs.cluster.check_job(flow_runs.manifest("true")))
-        except ClusterError:
-            return True
-        return False
-
-    wait_for(is_known, "the webhook to be known")
+    wait_until_refused(flow_runs, "failed calling webhook")
     yield
     with suppress(client.ApiException):
         admission.delete_validating_webhook_configuration(namespace)

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from flowjob.triggers.flow_job import FlowJobTrigger
 from flowjob.worker.loop_thread import LoopThread
 from tests.support.access import restricted_kubeconfig
 from tests.support.audit import AuditLog
@@ -25,32 +24,11 @@ from tests.support.loop_hold import longest_hold
 from tests.support.node.node import Node
 from tests.support.proxy import FaultProxy
 from tests.support.suspended_jobs import complete, suspended_job
+from tests.support.triggers import only_event, trigger_of
 from tests.support.wait import wait_for
 
 Event = dict[str, Any]
 Wait = Callable[..., Future[Event]]
-
-
-def trigger_of(job: Manifest, conn_id: str, **arguments: Any) -> FlowJobTrigger:
-    metadata = job["metadata"]
-    return FlowJobTrigger(
-        kubernetes_conn_id=conn_id,
-        namespace=metadata["namespace"],
-        job_name=metadata["name"],
-        job_uid=metadata["uid"],
-        flow_run_id=metadata["labels"]["flow_run_id"],
-        dag_id="dag",
-        run_id="run",
-        task_id="task",
-        **arguments,
-    )
-
-
-async def only_event(trigger: FlowJobTrigger) -> Event:
-    events = [event.payload async for event in trigger.run()]
-    assert len(events) == 1
-    payload: Event = events[0]
-    return payload
 
 
 @pytest.fixture

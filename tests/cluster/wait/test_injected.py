@@ -12,11 +12,11 @@ from flowjob.exceptions import ResultError
 from flowjob.logs.collect import collect_logs
 from flowjob.logs.selection import LogSelection
 from flowjob.status.result import parse_result
-from flowjob.triggers.flow_job import FlowJobTrigger
 from flowjob.wait.read_again import read_outcome
 from flowjob.worker.trigger_event import outcome_of_event
 from tests.support.cluster import Cluster
-from tests.support.flow_runs import FlowRuns, Manifest
+from tests.support.flow_runs import FlowRuns
+from tests.support.triggers import only_event, trigger_of
 from tests.support.wait import wait_for
 
 # Injects two containers before all others, as service meshes and volume drivers do.
@@ -70,22 +70,6 @@ def mesh(cluster: Cluster, namespace: str, script: str, core_v1: Any) -> Iterato
     api.delete_mutating_admission_policy(namespace)
 
 
-def trigger_of(job: Manifest) -> FlowJobTrigger:
-    metadata = job["metadata"]
-    return FlowJobTrigger(
-        kubernetes_conn_id="test_cluster",
-        namespace=metadata["namespace"],
-        job_name=metadata["name"],
-        job_uid=metadata["uid"],
-        flow_run_id=metadata["labels"]["flow_run_id"],
-        flow_container="flow-container",
-        wait_for="flow",
-        dag_id="dag",
-        run_id="run",
-        task_id="task",
-    )
-
-
 @pytest.mark.usefixtures("mesh")
 def test_a_worker_tells_the_flows_own_lines_result_and_end(flow_runs: FlowRuns) -> None:
     outcome = flow_runs.wait(flow_runs.create(flow_runs.manifest(FLOW)), wait_for="flow")
@@ -96,11 +80,8 @@ def test_a_worker_tells_the_flows_own_lines_result_and_end(flow_runs: FlowRuns) 
 @pytest.mark.usefixtures("mesh")
 def test_a_triggers_worker_tells_the_flows_own_lines_result_and_end(flow_runs: FlowRuns) -> None:
     job = flow_runs.create(flow_runs.manifest(FLOW))
-
-    async def events() -> list[dict[str, Any]]:
-        return [event.payload async for event in trigger_of(job).run()]
-
-    (payload,) = flow_runs.loop.run(events())
+    trigger = trigger_of(job, flow_container="flow-container", wait_for="flow")
+    payload = flow_runs.loop.run(only_event(trigger))
     read = flow_runs.loop.run(read_outcome(flow_runs.cluster, payload["job"]))
     outcome = outcome_of_event(payload, read)
     assert outcome is not None

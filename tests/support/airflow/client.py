@@ -160,11 +160,11 @@ class AirflowClient:
         )["task_instances"]
         return instances
 
-    def count_task_instances(self, dag_id: str, run_id: str, state: str) -> int:
-        """Return how many of the run's task instances are in a state."""
-        count: int = self.request(
-            "GET", f"{_run(dag_id, run_id)}/taskInstances", params={"limit": 1, "state": state}
-        )["total_entries"]
+    def count_task_instances(self, dag_id: str, run_id: str, state: str | None = None) -> int:
+        """Return how many of the run's task instances are in a state, or how many there are."""
+        params: Json = {"limit": 1} if state is None else {"limit": 1, "state": state}
+        path = f"{_run(dag_id, run_id)}/taskInstances"
+        count: int = self.request("GET", path, params=params)["total_entries"]
         return count
 
     def task_instance(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Json:

@@ -165,6 +165,11 @@ class AirflowInstance:
         files = sorted(self.home.glob(f"{self._sqlite_file.name}*"))
         return statements.encode() + b"".join(file.read_bytes() for file in files)
 
+    def trigger_logs(self, dag_id: str) -> list[Path]:
+        """Return the log files that triggers of this DAG have begun, one for each trigger."""
+        folder = self.home / "logs" / f"dag_id={dag_id}"
+        return list(folder.rglob("*.trigger.*.log"))
+
     def all_logs(self) -> Iterator[tuple[Path, bytes]]:
         """Yield each log file and its content: of the tasks and of Airflow's own programs."""
         for folder in (self.home / "logs", self._logs):

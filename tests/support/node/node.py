@@ -9,8 +9,10 @@ import json
 import shutil
 import signal
 import ssl
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +277,18 @@ class _Background:
         self._thread.join()
         if self._error is not None:
             raise self._error
+
+
+@contextmanager
+def running_node() -> Iterator[Node]:
+    """Run a node until the block ends, or this process does."""
+    # Neither pytest's folder nor another: their paths may be too long for Unix sockets.
+    node = Node(Path(tempfile.mkdtemp(prefix="flowjob-node-")))
+    node.start(ends_with_caller=True)
+    try:
+        yield node
+    finally:
+        node.stop()
 
 
 def build() -> tuple[Path, Path]:
