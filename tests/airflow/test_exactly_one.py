@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from flowjob.flow_run import TaskInstanceKey
 from flowjob.launch.execution import Execution
@@ -37,6 +38,14 @@ from tests.support.node.node import Node
 from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.usefixtures("own_node")
+
+# As Airflow's server does it for the first of two pushes.
+FIRST_PUSH = text("""
+    INSERT INTO xcom
+        (dag_run_id, task_id, map_index, key, dag_id, run_id, value, timestamp, dag_result)
+    SELECT id, 'flow', -1, :key, dag_id, run_id, '"first"', now(), false
+    FROM dag_run WHERE run_id = :run_id
+""")
 
 # Seconds; longer than one request may take.
 OUTAGE = 60
@@ -98,6 +107,26 @@ def test_an_api_server_that_is_away_for_a_minute_is_waited_for_at_any_point_in_b
         assert run.task["try_number"] == 1, point
         assert len(run.jobs_created()) == 1, point
         assert run.effects() == [run.xcoms["flow_run_id"]], point
+
+
+def test_an_xcom_that_airflow_pushes_twice_at_once_fails_no_task(
+    world: World, proxied: Proxied
+) -> None:
+    """Airflow's client asks again after five seconds, its server may be at the first still."""
+    proxy, connection = proxied()
+    created = proxy.hold_reply("POST", "/jobs")
+    run = world.start(connection=connection)
+    created.wait_until_reached()
+    waits = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    database = world.airflow.database()
+    with database.begin() as first, database.connect() as view:
+        first.execute(FIRST_PUSH, {"run_id": run.run_id, "key": "flow_run_id"})
+        created.let_go()
+        wait_for(lambda: view.execute(waits).scalar(), "the second push")
+    run.let_end()
+    assert run.wait_for_end() == "success"
+    assert run.task["try_number"] == 1
+    assert run.effects() == [run.xcoms["flow_run_id"]]
 
 
 def test_a_lost_reply_of_the_create_leaves_one_job(world: World, proxied: Proxied) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flowjob.flow_run import flow_run_id_of
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.outcome import Outcome
-from flowjob.worker.context import map_index_of
+from flowjob.worker.context import airflow_exception, map_index_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -28,6 +30,9 @@ OWN_KEYS = frozenset(
     | {"return_value"}
 )
 
+# Seconds between pushes that met their own repetition.
+_PAUSES = (1.0, 2.0, 4.0, 8.0)
+
 
 class XComs:
     """The XComs of one task instance.
@@ -42,28 +47,46 @@ class XComs:
     def push_job(self, job: KubernetesObject) -> None:
         """Say which Job it is as soon as it exists."""
         metadata = job["metadata"]
-        self._ti.xcom_push(key=FLOW_RUN_ID, value=flow_run_id_of(job))
-        self._ti.xcom_push(key=JOB_NAME, value=metadata["name"])
-        self._ti.xcom_push(key=NAMESPACE, value=metadata["namespace"])
+        self._push(FLOW_RUN_ID, flow_run_id_of(job))
+        self._push(JOB_NAME, metadata["name"])
+        self._push(NAMESPACE, metadata["namespace"])
 
     def push_outcome(self, outcome: Outcome) -> None:
         """Say how the flow run ended."""
-        self._ti.xcom_push(key=STATUS, value=outcome.status)
-        self._ti.xcom_push(key=OUTCOME, value=outcome.to_dict())
+        self._push(STATUS, outcome.status)
+        self._push(OUTCOME, outcome.to_dict())
 
     def push_log_positions(self, positions: dict[str, str]) -> None:
         """Say how far the log was fetched."""
-        self._ti.xcom_push(key=LOG_POSITIONS, value=positions)
+        self._push(LOG_POSITIONS, positions)
 
     def push_deadline(self, deadline: float) -> None:
         """Say when the task times out (seconds since the epoch)."""
-        self._ti.xcom_push(key=DEADLINE, value=deadline)
+        self._push(DEADLINE, deadline)
 
     def push_adopted_by(self, flow_run_id: str) -> None:
         """Say which try waits for an earlier one's Job."""
-        self._ti.xcom_push(key=ADOPTED_BY, value=flow_run_id)
+        self._push(ADOPTED_BY, flow_run_id)
 
     def pull(self, key: str) -> Any:
         """Return what an earlier step of this very task instance pushed, None: nothing."""
         # Without a map index, those of all the task's map indexes would come.
         return self._ti.xcom_pull(task_ids=self._ti.task_id, key=key, map_indexes=self._map_index)
+
+    def _push(self, key: str, value: Any) -> None:
+        for pause in (*_PAUSES, None):
+            try:
+                return self._ti.xcom_push(key=key, value=value)
+            except airflow_exception("AirflowRuntimeError") as error:
+                if pause is None or not _has_met_its_repetition(error):
+                    raise
+            time.sleep(pause)
+
+
+def _has_met_its_repetition(error: Any) -> bool:
+    """Tell whether two of one push came at once, of which the server takes one.
+
+    Airflow's client asks again where the server took longer than ``[workers]
+    execution_api_timeout``, and the server may be at work on the first still.
+    """
+    return (error.error.detail or {}).get("status_code") == HTTPStatus.CONFLICT

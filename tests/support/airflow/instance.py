@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 import httpx
+from sqlalchemy import Engine, NullPool, create_engine
 
 from tests.support.airflow.client import AirflowClient
 from tests.support.airflow.component import Component, ComponentError
@@ -165,6 +166,11 @@ class AirflowInstance:
         files = sorted(self.home.glob(f"{self._sqlite_file.name}*"))
         return statements.encode() + b"".join(file.read_bytes() for file in files)
 
+    def database(self) -> Engine:
+        """Return a way into the metadata database, which is on Postgres."""
+        assert self._postgres is not None
+        return create_engine(self._postgres.sql_alchemy_conn, poolclass=NullPool)
+
     def trigger_logs(self, dag_id: str) -> list[Path]:
         """Return the log files that triggers of this DAG have begun, one for each trigger."""
         folder = self.home / "logs" / f"dag_id={dag_id}"
@@ -266,8 +272,12 @@ class AirflowInstance:
             },
             "triggerer": {"job_heartbeat_sec": 2},
             "usage_data_collection": {"enabled": False},
-            # A supervisor that misses the end of its task's process sees it so much later.
-            "workers": {"min_heartbeat_interval": 1},
+            "workers": {
+                # Airflow asks twice where a busy machine's answer takes longer.
+                "execution_api_timeout": 30,
+                # A supervisor that misses the end of its task's process sees it so much later.
+                "min_heartbeat_interval": 1,
+            },
         }
         return {"AIRFLOW_HOME": str(self.home)} | {
             f"AIRFLOW__{section.upper()}__{key.upper()}": str(value)
