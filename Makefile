@@ -70,9 +70,11 @@ test-oldest: ## Run the unit and Airflow tests with the oldest versions supporte
 	$(OLDEST)/pytest -n $(WORKERS) tests/unit tests/airflow
 
 .PHONY: bench
-bench: setup ## Measure what 5,000 waiting flow runs, or one of 5,000 pods, cost a triggerer
+bench: setup-postgres build ## Measure what thousands of flow runs, pods and kept Jobs cost
 	$(BIN)/python -m tests.bench.triggerer
 	$(BIN)/python -m tests.bench.indexed
+	$(BIN)/python -m tests.bench.kept
+	$(BIN)/python -m tests.bench.ended_at_once
 
 .PHONY: soak
 soak: setup-postgres build ## Kill and meddle at random for ten minutes (SEED=...), and count

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from uuid import UUID, uuid5
 
@@ -142,6 +143,11 @@ def flow_run_id_of(item: KubernetesObject) -> str:
     """
     flow_run_id: str = item["metadata"]["labels"][FLOW_RUN_ID_LABEL]
     return flow_run_id
+
+
+def flow_runs_selector(flow_run_ids: Iterable[str]) -> str:
+    """Return the label selector of several flow runs: of their Jobs and of their pods."""
+    return f"{FLOW_RUN_ID_LABEL} in ({','.join(flow_run_ids)})"
 
 
 def flow_run_selector(job: KubernetesObject) -> str:

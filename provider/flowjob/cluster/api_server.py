@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from flowjob.cluster.errors import ApiError, describe, is_transient, refusal
+from flowjob.cluster.errors import ApiError, describe, is_expired, is_transient, refusal
 from flowjob.cluster.paths import job_path, jobs_path, pods_path
 from flowjob.cluster.patience import REFUSALS, Patience
 from flowjob.cluster.retries import pause
@@ -131,13 +131,13 @@ class Cluster(Transport):
         """
         patience = patience or self.patience()
         # The server forgets what a list began with within minutes, such as those it is away.
-        whole = Patience("no whole list of the Jobs", PATIENCE, passes=_is_expired)
+        whole = Patience("no whole list of the Jobs", PATIENCE, passes=is_expired)
         while True:
             pages = self.pages(jobs_path(namespace), label_selector, patience=patience, stop=stop)
             try:
                 return [job async for page in pages for job in page["items"]]
             except ApiError as error:
-                if not _is_expired(error):
+                if not is_expired(error):
                     raise ClusterError(f"cannot list the Jobs: {error}") from None
                 await pause(whole.take(error), stop)
 
@@ -217,10 +217,6 @@ class Cluster(Transport):
 
 def _is_full_quota(error: Exception) -> bool:
     return isinstance(error, ApiError) and is_full_quota(error.status)
-
-
-def _is_expired(error: Exception) -> bool:
-    return isinstance(error, ApiError) and error.code == 410
 
 
 def _is_conflict(error: Exception) -> bool:

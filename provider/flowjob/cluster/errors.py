@@ -79,6 +79,16 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, ours | aiohttp.ClientError | asyncio.TimeoutError | OSError)
 
 
+def is_forbidden(error: Exception) -> bool:
+    """Tell whether a right is missing."""
+    return isinstance(error, ApiError) and error.code == 403
+
+
+def is_expired(error: Exception) -> bool:
+    """Tell whether the server has forgotten what a list or a watch began with."""
+    return isinstance(error, ApiError) and error.code == 410
+
+
 def describe(error: BaseException) -> str:
     """Name an error that may have no text of its own."""
     return str(error) or type(error).__name__

@@ -1,7 +1,8 @@
-"""List and watch: follow the objects of one collection over every kind of interruption.
+"""Watch: follow what changes in one collection over every kind of interruption.
 
-What comes from it is trimmed to the fields that this package reads, as a triggerer may have to
-remember thousands of them.
+What is there at its beginning is for others to read, as thousands of ended Jobs may be kept. What
+comes from it is trimmed to the fields that this package reads, as a triggerer may have to remember
+thousands of them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from flowjob.cluster.answers import lines_of, read_object
 from flowjob.cluster.api_server import Cluster
-from flowjob.cluster.errors import ApiError, UnreadableAnswerError
+from flowjob.cluster.errors import ApiError, UnreadableAnswerError, is_expired
 from flowjob.cluster.patience import REFUSALS, Patience, Say
 from flowjob.cluster.retries import delays
 from flowjob.kubernetes_object import KubernetesObject
@@ -25,10 +26,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Listed:
-    """All the objects that the collection has now; what is missing is gone."""
-
-    items: list[KubernetesObject]
+class Opened:
+    """The server shows what changes; it may have taken its time to."""
 
 
 @dataclass(frozen=True)
@@ -39,64 +38,52 @@ class Changed:
     gone: bool
 
 
-async def list_and_watch(
-    cluster: Cluster, path: str, label_selector: str, say: Say | None = None
-) -> AsyncGenerator[Listed | Changed]:
-    """Yield the state of a collection and then each change of it, without end.
+async def watch(
+    cluster: Cluster, path: str, label_selector: str, version: str, say: Say | None = None
+) -> AsyncGenerator[Opened | Changed]:
+    """Yield each change of a collection, until what has changed is no longer known: read it then.
 
-    A broken connection is taken up where it stopped, an expired resourceVersion listed anew. A
-    right that is missing is doubted once it was there: before that, who waits has other ways. An
-    object that is not what all are is left out, with a warning.
+    A broken connection is taken up where it stopped; the end is an expired resourceVersion, or an
+    event that cannot be read. A right that is missing is doubted once it was there: before that,
+    who waits has other ways. An object that is not what all are is left out, with a warning.
 
     :param path: REST path of the collection.
     :param label_selector: Kubernetes label selector of the objects.
+    :param version: the resourceVersion of a list of them, from which on changes are told.
     :param say: takes what is said while nothing can be seen; None (default): the log.
-    :raises ApiError: the right to list or watch is missing, or the namespace is.
+    :raises ApiError: the right to watch is missing, or the namespace is.
     :raises ClusterError: the API server could not be reached for ten minutes.
     """
-    version = ""
     retries = delays()
     patience = cluster.patience(asked=f"the watch of {path}", say=say)
     while True:
         delay = next(retries)
         try:
-            if not version:
-                items, version = await _list(cluster, path, label_selector, patience)
-                yield Listed(items)
             async for event in _watch_once(cluster, path, label_selector, version, patience):
+                if event is None:
+                    yield Opened()
+                    continue
                 retries = delays()
                 patience.settle()
                 version = _version_of(event) or version
-                if event["type"] != "BOOKMARK" and (item := _kept(event.get("object"))):
+                if event["type"] != "BOOKMARK" and (item := kept(event.get("object"))):
                     yield Changed(item, gone=event["type"] == "DELETED")
             patience.settle()
         except Exception as error:
-            if isinstance(error, ApiError) and error.code == 410:
-                version = ""
-            else:
-                delay = max(delay, patience.take(error))
+            if is_expired(error):
+                return
+            delay = max(delay, patience.take(error))
             if isinstance(error, UnreadableAnswerError):
-                # What it told, if anything, is told by a list.
-                version = ""
+                await asyncio.sleep(delay)
+                return
         # Also after a clean end: a proxy that ends each watch at once must not be hammered.
         await asyncio.sleep(delay)
 
 
-async def _list(
-    cluster: Cluster, path: str, label_selector: str, patience: Patience
-) -> tuple[list[KubernetesObject], str]:
-    """Return all the objects, and the resourceVersion to watch them from."""
-    items: list[KubernetesObject] = []
-    version = ""
-    async for page in cluster.pages(path, label_selector, patience=patience):
-        items += filter(None, map(_kept, page["items"]))
-        version = page["metadata"]["resourceVersion"]
-    return items, version
-
-
 async def _watch_once(
     cluster: Cluster, path: str, label_selector: str, version: str, patience: Patience
-) -> AsyncIterator[KubernetesObject]:
+) -> AsyncIterator[KubernetesObject | None]:
+    """Yield None once the watch is open, and then its events."""
     query = {
         "labelSelector": label_selector,
         "watch": "true",
@@ -106,6 +93,7 @@ async def _watch_once(
     }
     async with cluster.open("GET", path, query, silence=WATCH_SILENCE) as response:
         patience.doubted = REFUSALS
+        yield None
         async for line in lines_of(response):
             event = read_object(line, "type")
             if event["type"] == "ERROR":
@@ -123,7 +111,7 @@ def _version_of(event: KubernetesObject) -> str | None:
     return version
 
 
-def _kept(item: Any) -> KubernetesObject | None:
+def kept(item: Any) -> KubernetesObject | None:
     """Trim an object, None where it lacks what all have: its neighbours must not suffer."""
     try:
         return trimmed(item)

@@ -37,26 +37,36 @@ class Observation:
     pods: dict[str, KubernetesObject] = field(default_factory=dict)
     job_gone: bool = False
 
+    def take_job(self, job: KubernetesObject) -> bool:
+        """Take the Job as it was seen, and tell whether anything is new."""
+        if job == self.job or is_older(job, self.job):
+            return False
+        self.job = job
+        return True
+
     def take_pod(self, pod: KubernetesObject) -> bool:
-        """Take one of the Job's pods as it was just seen, and tell whether anything is new."""
+        """Take one of the Job's pods as it was seen, and tell whether anything is new."""
         uid, pod = pod["metadata"]["uid"], with_flow_container_first(pod, self.job)
-        if self.pods.get(uid) == pod:
+        known = self.pods.get(uid)
+        if known is not None and (known == pod or is_older(pod, known)):
             return False
         self.pods[uid] = pod
         return True
 
     def take_listed(self, pods: Iterable[KubernetesObject]) -> dict[str, KubernetesObject]:
-        """Take the Job's pods as a list had them, and return by uid those of which anything is new.
+        """Take some of the Job's pods, and return by uid those of which anything is new."""
+        uids = [pod["metadata"]["uid"] for pod in pods if self.take_pod(pod)]
+        return {uid: self.pods[uid] for uid in uids}
 
-        The list may be older than what was seen while it was on its way: what has ended stays so.
-        """
-        new: dict[str, KubernetesObject] = {}
-        for pod in pods:
-            uid = pod["metadata"]["uid"]
-            is_older = is_final(self.pods.get(uid, {})) and not is_final(pod)
-            if not is_older and self.take_pod(pod):
-                new[uid] = self.pods[uid]
-        return new
+
+def is_older(item: KubernetesObject, known: KubernetesObject) -> bool:
+    """Tell whether an object came to be as it is before it was as it is known.
+
+    A list may overtake a watch, and be overtaken. Versions of a kind of object are numbers that
+    grow: by contract since Kubernetes 1.35, and in every server with etcd before.
+    """
+    versions = [each["metadata"].get("resourceVersion") or "" for each in (item, known)]
+    return all(map(str.isdecimal, versions)) and int(versions[0]) < int(versions[1])
 
 
 def owner_of(pod: KubernetesObject) -> str | None:

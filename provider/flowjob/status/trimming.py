@@ -9,7 +9,15 @@ from collections.abc import Collection
 
 from flowjob.kubernetes_object import KubernetesObject, flow_container_of, job_of_flow_container
 
-_METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp", "deletionTimestamp")
+_METADATA = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "labels",
+    "creationTimestamp",
+    "deletionTimestamp",
+)
 _JOB_SPEC = (
     "backoffLimit",
     "completionMode",

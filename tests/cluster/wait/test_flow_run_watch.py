@@ -76,10 +76,14 @@ def test_who_comes_late_is_told_at_once(
     complete(batch_v1, done)
     assert wait(done).result(30)["outcome"]["status"] == "succeeded"
     mark = audit_log.position()
-    # By now its end is known.
     assert wait(done).result(5)["outcome"]["status"] == "succeeded"
     asked = audit_log.requests(since=mark, namespace=namespace, user_agent="flowjob/")
-    assert {request.resource for request in asked} <= {"pods"}  # a suspended Job has none
+    # It, its pods, and at the end once more its pods, as a suspended Job has none.
+    assert sorted((request.verb, request.resource) for request in asked) == [
+        ("list", "jobs"),
+        ("list", "pods"),
+        ("list", "pods"),
+    ]
     complete(batch_v1, keeps_it_open)
     first.result(30)
 

@@ -9,7 +9,7 @@ import pytest
 
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError
-from flowjob.cluster.watch import Changed, Listed, list_and_watch
+from flowjob.cluster.watch import Changed, Opened, watch
 from flowjob.exceptions import ClusterError
 from flowjob.worker.loop_thread import LoopThread
 from tests.support.fake_api_server import (
@@ -25,30 +25,28 @@ from tests.support.fake_api_server import (
 
 PATH = "/apis/batch/v1/namespaces/flows/jobs"
 LISTED = job_list(job("a"), version=5)
+EXPIRED = event("ERROR", {"kind": "Status", "code": 410})
 ENDED = event("MODIFIED", job("a", 9))
 
 
-async def seen_until(cluster: Cluster, version: str) -> list[Listed | Changed]:
-    """Return what is seen up to the change of this version, or a list with it."""
-    seen: list[Listed | Changed] = []
-    async with asyncio.timeout(60), aclosing(list_and_watch(cluster, PATH, "x")) as events:
+async def seen_until(cluster: Cluster, uid: str) -> list[Opened | Changed]:
+    """Return what is seen up to the change of the Job of this uid, or the end."""
+    seen: list[Opened | Changed] = []
+    async with asyncio.timeout(60), aclosing(watch(cluster, PATH, "x", "5")) as events:
         async for each in events:
             seen.append(each)
-            objects = each.items if isinstance(each, Listed) else [each.object]
-            if version in {item["metadata"]["uid"] for item in objects}:
+            if isinstance(each, Changed) and each.object["metadata"]["uid"] == uid:
                 break
     return seen
 
 
-def told_of(seen: list[Listed | Changed]) -> list[str]:
+def told_of(seen: list[Opened | Changed]) -> list[str]:
     return [each.object["metadata"]["name"] for each in seen if isinstance(each, Changed)]
 
 
 @pytest.mark.parametrize(
     "broken",
     [
-        pytest.param([Answer(ENDED[:-20])], id="half a line at a clean end"),
-        pytest.param([PAGE], id="the page of a gateway"),
         pytest.param([Answer(b"", 503)], id="a server that ends"),
         pytest.param([UNAUTHORIZED] * 4, id="an authenticator that only starts"),
         pytest.param(
@@ -61,57 +59,17 @@ def told_of(seen: list[Listed | Changed]) -> list[str]:
 def test_a_watch_goes_on_after_what_passes(
     cluster: Cluster, server: FakeApiServer, loop: LoopThread, broken: list[Answer]
 ) -> None:
-    server.tell("GET", "/jobs", LISTED)
     server.tell("WATCH", "/jobs", *broken, Answer(event("ADDED", job("b")), goes_on=True))
     assert told_of(loop.run(seen_until(cluster, "uid-of-b"))) == ["b"]
-
-
-def test_a_watch_begins_although_the_api_server_does_not_know_its_users_yet(
-    cluster: Cluster, server: FakeApiServer, loop: LoopThread
-) -> None:
-    server.tell("GET", "/jobs", *[UNAUTHORIZED] * 4, LISTED)
-    server.tell("WATCH", "/jobs", Answer(event("ADDED", job("b")), goes_on=True))
-    assert told_of(loop.run(seen_until(cluster, "uid-of-b"))) == ["b"]
-
-
-def test_without_the_right_from_the_start_who_waits_is_told_at_once(
-    cluster: Cluster, server: FakeApiServer, loop: LoopThread
-) -> None:
-    server.tell("GET", "/jobs", forbidden("list", "jobs"))
-    with pytest.raises(ApiError, match='cannot list resource "jobs"'):
-        loop.run(seen_until(cluster, "never"))
-    assert server.count("GET") == 1
 
 
 def test_who_may_list_and_never_could_watch_is_told_at_once(
     cluster: Cluster, server: FakeApiServer, loop: LoopThread
 ) -> None:
-    server.tell("GET", "/jobs", LISTED)
     server.tell("WATCH", "/jobs", forbidden("watch", "jobs"))
     with pytest.raises(ApiError, match='cannot watch resource "jobs"'):
         loop.run(seen_until(cluster, "never"))
     assert server.count("WATCH") == 1
-
-
-@pytest.mark.parametrize(
-    "passing", [forbidden("list", "jobs"), UNAUTHORIZED, PAGE], ids=["403", "401", "page"]
-)
-def test_a_list_is_whole_although_its_second_page_was_refused_for_a_moment(
-    cluster: Cluster, server: FakeApiServer, loop: LoopThread, passing: Answer
-) -> None:
-    server.tell(
-        "GET",
-        "/jobs",
-        job_list(job("first"), version=1),
-        job_list(job("a"), version=5, goes_on="page-2"),
-        passing,
-        job_list(job("b"), version=5),
-    )
-    gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}
-    server.tell("WATCH", "/jobs", Answer(gone), Answer(event("ADDED", job("c")), goes_on=True))
-    seen = loop.run(seen_until(cluster, "uid-of-c"))
-    lists = [each for each in seen if isinstance(each, Listed)]
-    assert [item["metadata"]["name"] for item in lists[-1].items] == ["a", "b"]
 
 
 def test_an_object_of_5_mib_is_watched_as_any_other(
@@ -120,7 +78,6 @@ def test_an_object_of_5_mib_is_watched_as_any_other(
     big = job("big")
     big["spec"]["template"]["spec"]["containers"][0]["args"] = ["x" * 5 * 2**20]
     lines = event("ADDED", big) + event("ADDED", job("b"))
-    server.tell("GET", "/jobs", LISTED)
     server.tell("WATCH", "/jobs", Answer(lines, goes_on=True), LISTED)
     seen = loop.run(seen_until(cluster, "uid-of-b"))
     assert told_of(seen) == ["big", "b"]
@@ -144,30 +101,34 @@ def test_one_odd_object_costs_its_neighbours_nothing(
     odd: bytes,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    server.tell("GET", "/jobs", job_list({"metadata": {"name": "odd too"}}, job("a"), version=5))
     lines = odd + event("ADDED", job("b"))
     server.tell("WATCH", "/jobs", Answer(lines, goes_on=True))
     seen = loop.run(seen_until(cluster, "uid-of-b"))
-    assert isinstance(seen[0], Listed)
-    assert [item["metadata"]["name"] for item in seen[0].items] == ["a"]
     assert told_of(seen) == ["b"]
     assert server.count("WATCH") == 1
-    assert caplog.text.count("is left out") == 2
+    assert caplog.text.count("is left out") == 1
 
 
-def test_a_line_that_is_no_json_has_all_listed_anew(
-    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(Answer(b'{"type": "ADDED", \n' + ENDED), id="a line that is no JSON"),
+        pytest.param(Answer(ENDED[:-20]), id="half a line at a clean end"),
+        pytest.param(PAGE, id="the page of a gateway"),
+        pytest.param(Answer(EXPIRED + ENDED, goes_on=True), id="an expired version"),
+    ],
+)
+def test_a_watch_ends_where_what_has_changed_is_no_longer_known(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread, broken: Answer
 ) -> None:
-    server.tell("GET", "/jobs", LISTED, job_list(job("a"), job("b"), version=9))
-    server.tell("WATCH", "/jobs", Answer(b'{"type": "ADDED", \n' + ENDED, goes_on=True))
-    loop.run(seen_until(cluster, "uid-of-b"))
+    server.tell("WATCH", "/jobs", broken)
+    assert loop.run(seen_until(cluster, "never")) == [Opened()]
 
 
 def test_a_watch_of_an_api_server_that_is_gone_for_good_is_given_up_as_a_request_is(
     cluster: Cluster, server: FakeApiServer, loop: LoopThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flowjob.cluster.transport.PATIENCE", 2)
-    server.tell("GET", "/jobs", LISTED)
     server.tell("WATCH", "/jobs", Answer(b"", 503))
     with pytest.raises(ClusterError) as given_up:
         loop.run(seen_until(cluster, "never"))
@@ -181,8 +142,8 @@ def test_expired_credentials_are_told_with_whose_they_are(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", "flowjob")
-    server.tell("GET", "/jobs", *[UNAUTHORIZED] * 4, LISTED)
-    server.tell("WATCH", "/jobs", Answer(event("ADDED", job("b")), goes_on=True))
+    known = Answer(event("ADDED", job("b")), goes_on=True)
+    server.tell("WATCH", "/jobs", *[UNAUTHORIZED] * 4, known)
     loop.run(seen_until(cluster, "uid-of-b"))
     told = "the credentials of the Airflow connection 'fake' are not taken: they have expired"
     assert told in caplog.text

@@ -39,6 +39,7 @@ def test_what_is_kept_of_a_pod_tells_whose_it_is() -> None:
 def test_a_list_that_was_long_on_its_way_does_not_take_an_end_back() -> None:
     observation = Observation(JOB)
     running, ended = pod(), pod(phase="Succeeded")
+    running["metadata"]["resourceVersion"], ended["metadata"]["resourceVersion"] = "9", "10"
     assert observation.take_listed([running]) == {"p": running}
     assert observation.take_listed([running]) == {}
     assert observation.take_pod(ended)

@@ -78,7 +78,8 @@ def test_each_who_waits_is_told_what_for_while_the_api_server_is_away(
     server.tell("GET", "/jobs", *([away, away] if from_the_start else []), listed)
     server.tell("WATCH", "/jobs", *([] if from_the_start else [away, away]), Answer(ends))
     assert loop.run(wait_for_all(cluster, "a", "b")) == ["succeeded", "succeeded"]
-    told = "to the watch of /apis/batch/v1/namespaces/flows/jobs"
+    asked = "list" if from_the_start else "watch"
+    told = f"to the {asked} of /apis/batch/v1/namespaces/flows/jobs"
     for name in ("a", "b"):
         assert len(logs.of(name, told)) == 1, logs.lines
     # And nobody else is, such as whoever happened to open the watch.

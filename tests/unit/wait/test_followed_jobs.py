@@ -63,9 +63,6 @@ class Shown:
 async def cost_of_an_event(pods: int, events: int = 300) -> float:
     """Return the CPU seconds of one pod's change, none of which has started yet."""
     shown = Shown()
-    shown.jobs.see_job(job(), gone=False)
-    for number in range(pods):
-        shown.jobs.see_pod(waiting(number, "0"), gone=False)
     seen: list[int] = []
     noticed = asyncio.Event()
 
@@ -83,12 +80,15 @@ async def cost_of_an_event(pods: int, events: int = 300) -> float:
             wait_for="job",
         )
     )
+    await asyncio.sleep(0)
+    for number in range(pods):
+        shown.jobs.see_pod(waiting(number, "0"))
     while sum(seen) < pods:
         await noticed.wait()
         noticed.clear()
     before = time.thread_time()
     for number in range(events):
-        shown.jobs.see_pod(waiting(number % 50, str(number + 1)), gone=False)
+        shown.jobs.see_pod(waiting(number % 50, str(number + 1)))
         await noticed.wait()
         noticed.clear()
     spent = time.thread_time() - before
@@ -110,49 +110,63 @@ def test_an_event_costs_as_much_among_5000_pods_as_among_50() -> None:
 
 def test_each_job_has_its_own_pods_though_all_have_the_same_labels() -> None:
     jobs = FollowedJobs()
-    early = pod(1)
-    jobs.see_pod(early, gone=False)
-    for uid in ("j", "copy"):
-        jobs.see_job(job(uid), gone=False)
-    foreign = [pod(2, owner="copy"), pod(3, owner=None), pod(4, owner="replica-set")]
-    for each in [*foreign, pod(5)]:
-        jobs.see_pod(each, gone=False)
     with jobs.follow(job()) as (followed, follower):
+        for uid in ("j", "copy"):
+            jobs.see_job(job(uid), gone=False)
+        foreign = [pod(2, owner="copy"), pod(3, owner=None), pod(4, owner="replica-set")]
+        for each in [pod(1), *foreign, pod(5)]:
+            jobs.see_pod(each)
         assert set(followed.observation.pods) == set(follower.take()) == {"p-1", "p-5"}
-        jobs.see_pod(pod(2, owner="copy", running={}), gone=False)
+        jobs.see_pod(pod(2, owner="copy", running={}))
         jobs.see_job(job("copy"), gone=True)
         assert not follower.has_news.is_set()
-        jobs.see_pod(pod(5, running={}), gone=False)
+        jobs.see_pod(pod(5, running={}))
         assert set(follower.take()) == {"p-5"}
 
 
 def test_what_is_shown_again_as_it_was_wakes_nobody() -> None:
     jobs = FollowedJobs()
-    jobs.see_job(job(), gone=False)
-    jobs.see_pod(pod(1), gone=False)
     with jobs.follow(job()) as (_, follower):
+        jobs.see_job(job(), gone=False)
+        jobs.see_pod(pod(1))
         follower.take()
         jobs.see_job(job(), gone=False)
-        jobs.see_pod(pod(1), gone=False)
+        jobs.see_pod(pod(1))
         assert not follower.has_news.is_set()
 
 
 def test_a_job_that_left_the_watch_is_not_taken_for_deleted_before_it_was_looked_for() -> None:
     jobs = FollowedJobs()
-    jobs.see_job(job(), gone=False)
     with jobs.follow(job()) as (followed, follower):
+        followed.is_shown = True
         follower.take()
         jobs.see_job(job(), gone=True)
         assert follower.has_news.is_set()
-        assert (followed.is_watched, followed.observation.job_gone) == (False, False)
+        assert not followed.observation.job_gone
+        assert followed.next_look == 0
 
 
-def test_nothing_is_remembered_of_jobs_and_pods_that_are_gone() -> None:
+def test_nothing_is_remembered_of_jobs_that_nobody_follows() -> None:
     jobs = FollowedJobs()
-    for gone in (False, True):
-        jobs.see_job(job(), gone=gone)
-        jobs.see_pod(pod(1), gone=gone)
+    jobs.see_job(job("kept"), gone=False)
+    jobs.see_pod(pod(1, owner="kept"))
+    with jobs.follow(job()):
+        assert len(list(jobs)) == 1
     assert not list(jobs)
-    with jobs.follow(job()) as (followed, _):
-        assert followed.observation.pods == {}
-    assert not list(jobs)
+
+
+def test_what_a_list_brings_late_does_not_take_the_place_of_what_the_watch_has_shown() -> None:
+    jobs = FollowedJobs()
+    with jobs.follow(version(job(), "8")) as (followed, follower):
+        jobs.see_job(version(job(succeeded=1), "10"), gone=False)
+        jobs.see_pod(version(pod(1, terminated={"exitCode": 0}), "10"))
+        follower.take()
+        followed.see(version(job(), "9"))
+        followed.see_pods([version(pod(1, running={}), "9")])
+        assert not follower.has_news.is_set()
+        followed.see(version(job(succeeded=2), "11"))
+        assert follower.has_news.is_set()
+
+
+def version(item: dict[str, Any], number: str) -> dict[str, Any]:
+    return item | {"metadata": {**item["metadata"], "resourceVersion": number}}

@@ -1,0 +1,139 @@
+"""Read Jobs and their pods for all who wait, as many as may be at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from flowjob.cluster.api_server import Cluster
+from flowjob.cluster.errors import ApiError, is_expired, is_forbidden
+from flowjob.cluster.patience import REFUSALS, UNKNOWN_USER, Patience, Say
+from flowjob.cluster.watch import kept
+from flowjob.exceptions import ClusterError
+from flowjob.flow_run import FLOW_RUN_ID_LABEL, flow_runs_selector, label
+from flowjob.kubernetes_object import KubernetesObject
+from flowjob.status.observation import owner_of
+from flowjob.status.trimming import trimmed
+from flowjob.timeouts import PATIENCE
+from flowjob.wait.collection import Collection
+from flowjob.wait.followed_jobs import FollowedJob
+
+# Jobs that are read at once: their ids must fit into an address (proxies take 8 KiB).
+_PORTION = 100
+
+
+class Reader:
+    """Reads the Jobs of one namespace, and nothing of the thousands that nobody waits for.
+
+    :param cluster: where the Jobs are.
+    :param jobs: the Jobs of the namespace.
+    :param pods: its pods.
+    :param say: takes what is said while nothing can be read.
+    """
+
+    def __init__(self, cluster: Cluster, jobs: Collection, pods: Collection, say: Say) -> None:
+        self._cluster = cluster
+        self._jobs, self._pods = jobs, pods
+        self._say = say
+        # Whom to tell that it was read, or what went wrong.
+        self._asked: dict[FollowedJob, asyncio.Future[Exception | None]] = {}
+        self._reading: asyncio.Task[None] | None = None
+
+    async def read(self, followed: FollowedJob) -> None:
+        """Read a Job and its pods, together with what others want to have read.
+
+        :raises ClusterError: the API server is away for too long, or refuses to tell.
+        """
+        was_read = self._asked.setdefault(followed, asyncio.get_running_loop().create_future())
+        if self._reading is None or self._reading.done():
+            # A task of its own: whoever asked first may leave before the others.
+            self._reading = asyncio.create_task(self._read_all())
+        if (error := await asyncio.shield(was_read)) is not None:
+            raise error
+
+    async def close(self) -> None:
+        """End what is being read."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _read_all(self) -> None:
+        while self._asked:
+            portion = list(self._asked)[:_PORTION]
+            told, error = [self._asked.pop(followed) for followed in portion], None
+            try:
+                await self._read(portion)
+            except Exception as failure:
+                # What failed for as long as it is borne with fails for all.
+                error = failure
+                told += self._asked.values()
+                self._asked.clear()
+            for was_read in told:
+                was_read.set_result(error)
+
+    async def _read(self, portion: Sequence[FollowedJob]) -> None:
+        by_uid = {followed.uid: followed for followed in portion}
+        beginnings = (self._jobs.beginnings, self._pods.beginnings)
+        # First, so that the end of a Job finds them.
+        async for pod in self._list(self._pods, portion):
+            if owner := by_uid.get(owner_of(pod) or ""):
+                owner.see_pods([pod])
+        found, shown = set(), set()
+        async for job in self._list(self._jobs, portion):
+            if followed := by_uid.get(job["metadata"]["uid"]):
+                followed.see(job)
+                found.add(followed)
+                if label(job, FLOW_RUN_ID_LABEL) == followed.flow_run_id:
+                    shown.add(followed)
+        is_watched = self._jobs.is_watched
+        is_watched &= beginnings == (self._jobs.beginnings, self._pods.beginnings)
+        for followed in portion:
+            if followed not in found:
+                await self._find(followed)
+            followed.was_read(is_shown=is_watched and followed in shown)
+
+    async def _list(
+        self, collection: Collection, portion: Sequence[FollowedJob]
+    ) -> AsyncGenerator[KubernetesObject]:
+        """Yield the portion's Jobs or pods; without the right to list, there are none."""
+        path = collection.path
+        labels, fields = flow_runs_selector(each.flow_run_id for each in portion), ""
+        if collection is self._jobs and len(portion) == 1:
+            # Which costs the server the same whether there are ten Jobs or ten thousand.
+            name = portion[0].observation.job["metadata"]["name"]
+            labels, fields = "", f"metadata.name={name}"
+        patience = self._cluster.patience(
+            # A right that was there is not missing.
+            REFUSALS if collection.was_listed else UNKNOWN_USER,
+            asked=f"the list of {path}",
+            say=self._say,
+        )
+        whole = Patience(f"no whole list of {path}", PATIENCE, passes=is_expired, say=self._say)
+        while True:
+            try:
+                async for page in self._cluster.pages(
+                    path, labels, field_selector=fields, patience=patience
+                ):
+                    patience.doubted = REFUSALS
+                    for item in filter(None, map(kept, page["items"])):
+                        yield item
+                    # A page takes some milliseconds, and others wait for the event loop.
+                    await asyncio.sleep(0)
+                collection.take_listed(page["metadata"]["resourceVersion"])
+                return
+            except ApiError as error:
+                if is_forbidden(error):
+                    collection.take_refused(error)
+                    return
+                if not is_expired(error):
+                    raise ClusterError(f"cannot list {path}: {error}") from None
+                await asyncio.sleep(whole.take(error))
+
+    async def _find(self, followed: FollowedJob) -> None:
+        """Read a Job by its name, whatever its labels are by now."""
+        metadata = followed.observation.job["metadata"]
+        job = await self._cluster.find_job(metadata["namespace"], metadata["name"])
+        if job is None or job["metadata"]["uid"] != followed.uid:
+            followed.see_gone()
+        else:
+            followed.see(trimmed(job))

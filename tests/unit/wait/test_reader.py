@@ -1,0 +1,139 @@
+"""What those who wait have read: their own flow runs, many at once, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from flowjob.cluster.api_server import Cluster
+from flowjob.wait.flow_run_watch import FlowRunWatch
+from flowjob.wait.until_end import wait_for_end
+from flowjob.worker.loop_thread import LoopThread
+from tests.support.fake_api_server import (
+    PAGE,
+    UNAUTHORIZED,
+    Answer,
+    Asked,
+    FakeApiServer,
+    Manifest,
+    forbidden,
+    job,
+    job_list,
+    status,
+)
+
+EXPIRED = status(410, "Expired", "The provided continue parameter is too old")
+
+
+def completed(name: str) -> Manifest:
+    conditions = [{"type": "Complete", "status": "True"}]
+    return job(name, 9) | {"status": {"conditions": conditions, "succeeded": 1}}
+
+
+def pods() -> Answer:
+    return Answer({"kind": "PodList", "metadata": {"resourceVersion": "1"}, "items": []})
+
+
+def names_of(asked: Asked) -> list[str]:
+    """Return whose flow runs a list is asked for."""
+    if "fieldSelector" in asked.query:
+        return [asked.query["fieldSelector"].removeprefix("metadata.name=")]
+    ids = asked.query["labelSelector"].partition("(")[2].rstrip(")").split(",")
+    return [each.removeprefix("id-of-") for each in ids]
+
+
+def all_completed(asked: Asked) -> Answer:
+    return job_list(*map(completed, names_of(asked)), version=9)
+
+
+@pytest.fixture(autouse=True)
+def _watches(server: FakeApiServer) -> None:
+    server.tell("GET", "/pods", pods())
+    for path in ("/pods", "/jobs"):
+        server.tell("WATCH", path, Answer(goes_on=True))
+
+
+async def wait_for_all(cluster: Cluster, names: list[str]) -> list[str]:
+    async with asyncio.timeout(60), FlowRunWatch(cluster, "flows", "flow_run_id") as watch:
+        ends = await asyncio.gather(
+            *(
+                wait_for_end(
+                    cluster, watch, job(name), lambda _: None, startup_timeout=None, wait_for="job"
+                )
+                for name in names
+            )
+        )
+    return [outcome.status for _, outcome in ends]
+
+
+def test_thousands_that_wait_are_read_a_hundred_at_a_time(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    names = [f"n{number}" for number in range(1000)]
+    server.tell("GET", "/jobs", all_completed)
+    assert loop.run(wait_for_all(cluster, names)) == ["succeeded"] * 1000
+    lists = [
+        names_of(asked)
+        for asked in server.asked
+        if asked.verb == "GET" and asked.path.endswith("/jobs")
+    ]
+    assert sorted(itertools.chain(*lists)) == sorted(names)
+    assert len(lists) < 20
+    # From the first of them on, whatever changes is shown.
+    watched = {
+        asked.path.rpartition("/")[2]: asked.query["resourceVersion"]
+        for asked in server.asked
+        if asked.verb == "WATCH"
+    }
+    assert watched == {"jobs": "9", "pods": "1"}
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [forbidden("list", "jobs"), UNAUTHORIZED, PAGE, EXPIRED],
+    ids=["403", "401", "page", "410"],
+)
+def test_what_is_read_is_whole_although_its_second_page_was_refused_for_a_moment(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread, passing: Answer
+) -> None:
+    refused = iter([passing])
+
+    def paged(asked: Asked) -> Answer:
+        if "continue" not in asked.query:
+            return job_list(completed("a"), version=5, goes_on="page-2")
+        return next(refused, job_list(completed("b"), version=5))
+
+    server.tell("GET", "/jobs", paged)
+    assert loop.run(wait_for_all(cluster, ["a", "b"])) == ["succeeded", "succeeded"]
+    assert next(refused, None) is None
+
+
+def test_a_job_whose_labels_were_changed_is_read_by_its_name(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    server.tell("GET", "/jobs", job_list(version=5))
+    server.tell("GET", "/jobs/a", Answer(job("a")), Answer(completed("a")))
+    assert loop.run(wait_for_all(cluster, ["a"])) == ["succeeded"]
+
+
+def test_one_odd_object_costs_its_neighbours_nothing(
+    cluster: Cluster,
+    server: FakeApiServer,
+    loop: LoopThread,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    odd = {"metadata": {"name": "odd"}}
+    server.tell("GET", "/jobs", job_list(odd, completed("a"), version=5))
+    assert loop.run(wait_for_all(cluster, ["a"])) == ["succeeded"]
+    assert "'odd', is left out" in caplog.text
+
+
+def test_what_changed_while_no_watch_was_open_is_read(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    server.tell("GET", "/jobs", job_list(job("a"), version=5), all_completed)
+    gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}
+    server.tell("WATCH", "/jobs", Answer(gone), Answer(goes_on=True))
+    assert loop.run(wait_for_all(cluster, ["a"])) == ["succeeded"]
