@@ -26,7 +26,8 @@ _START_WORDS = re.compile(
     r"no such file|executable file not found|permission denied|exec format error|is a directory"
 )
 # Exit codes of a container that is told to end: SIGKILL and SIGTERM.
-_TOLD_TO_END = (137, 143)
+_KILLED = 137
+_TOLD_TO_END = (_KILLED, 143)
 
 # By the words of Kubernetes, what is well known to help; the first that fits is told.
 _REMEDIES = (
@@ -99,6 +100,9 @@ def container_cause(pod: KubernetesObject, name: str, state: KubernetesObject) -
         reason, message = "PodDeleted", f"{where} ended because its pod was deleted"
     else:
         message = f"{where} ended with exit code {code} ({_signal(code) or reason}){told}"
+        if code == _KILLED and tell_memory_limit(pod, name) and not is_being_deleted(pod):
+            # A runtime that is busy misses why the kernel killed it.
+            remedy = "if nobody killed it, it ran out of memory: raise its resources.limits.memory"
         if is_being_deleted(pod) and pod["spec"].get("restartPolicy") == "Never":
             # Else the Job itself deletes it at its limit of restarts.
             message += ", and its pod was deleted"

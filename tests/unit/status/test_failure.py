@@ -62,3 +62,22 @@ def _ended_with(message: str, **container: Any) -> Any:
         "spec": {"containers": [{"name": "flow", **container}]},
         "status": {"containerStatuses": [{"name": "flow", "state": ended}]},
     }
+
+
+@pytest.mark.parametrize(
+    ("resources", "remedy"),
+    [
+        (
+            {"limits": {"memory": "1Gi"}},
+            "if nobody killed it, it ran out of memory: raise its resources.limits.memory",
+        ),
+        ({}, None),
+    ],
+)
+def test_a_kill_of_which_the_runtime_did_not_hear_why_may_be_one_for_want_of_memory(
+    resources: dict[str, Any], remedy: str | None
+) -> None:
+    killed = {"exitCode": 137, "reason": "Error"}
+    of_flow = pod({"terminated": killed})
+    of_flow["spec"]["containers"][0]["resources"] = resources
+    assert container_cause(of_flow, "flow", killed).remedy == remedy
