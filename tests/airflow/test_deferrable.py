@@ -94,7 +94,7 @@ def start_adopted(world: World, proxied: Proxied, name: str) -> Run:
 def test_an_adopted_flow_run_ends_with_its_flow_although_a_sidecar_goes_on(
     world: World, proxied: Proxied
 ) -> None:
-    run = start_adopted(world, proxied, "sidecar")
+    run = start_adopted(world, proxied, "beside_sidecar")
     run.let_end()
     assert run.wait_for_end() == "success"
     assert run.task["try_number"] == 2

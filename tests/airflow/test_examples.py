@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,14 @@ def test_all_examples_are_tested(airflow: AirflowInstance) -> None:
     examples = {file.stem for file in DAGS.glob("*.py")}
     assert examples == tested
     assert not examples & {Path(file).stem for file in airflow.client.import_errors()}
+
+
+def test_no_dag_of_the_tests_has_the_name_of_an_example() -> None:
+    # Airflow takes whichever it has read last.
+    files = (Path(__file__).parent / "dags").glob("*.py")
+    names = {name for file in files for name in re.findall(r'DAG\(\s*f?"(\w+)', file.read_text())}
+    assert "exactly_one" in names
+    assert not names & {file.stem for file in DAGS.glob("*.py")}
 
 
 def test_airflow_lists_the_package_and_the_examples(airflow: AirflowInstance) -> None:

@@ -108,7 +108,7 @@ def make_dags(suffix: str, default_args: dict[str, Any]) -> None:
     ):
         FlowJobOperator(task_id="flow", **COMMON)
 
-    with DAG(f"sidecar{suffix}", schedule=None, params=PARAMS, default_args=retried):
+    with DAG(f"beside_sidecar{suffix}", schedule=None, params=PARAMS, default_args=retried):
         FlowJobOperator(task_id="flow", wait_for="flow", **COMMON | {"job_spec": WITH_SIDECAR})
 
     with DAG(
