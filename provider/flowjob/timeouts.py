@@ -48,6 +48,8 @@ STATUS_LAG = 2
 # the rest of a container that has just ended within moments, and a busy one within some more. But
 # the flow may have ended so by itself.
 LOG_WRITING = (1, 2)
+# Between two states of a progress bar that are shown.
+PROGRESS_SHOWN = 10
 # Without a line of any of its pods, after which the logs of an ended flow run are given up: twice
 # what a connection may take to be made, and far above STATUS_LAG. The outcome waits.
 LOG_FINISH_TIMEOUT = 60

@@ -30,14 +30,22 @@ def read_object(content: bytes, key: str = "kind") -> KubernetesObject:
 
 
 async def lines_of(response: ClientResponse) -> AsyncIterator[bytes]:
-    """Yield the lines of an answer, however long, each with its end; the last may have none."""
+    """Yield the lines of an answer, however long; the last may be half of one."""
     begun: list[bytes] = []
+    async for piece, ends_line in pieces_of(response):
+        begun.append(piece)
+        if ends_line:
+            yield b"".join(begun)
+            begun.clear()
+    if begun:
+        yield b"".join(begun)
+
+
+async def pieces_of(response: ClientResponse) -> AsyncIterator[tuple[bytes, bool]]:
+    """Yield the pieces of an answer's lines as they come, and whether a line ends with each."""
     async for chunk in response.content.iter_any():
         *ends, rest = chunk.split(b"\n")
         for end in ends:
-            yield b"".join([*begun, end, b"\n"])
-            begun.clear()
+            yield end, True
         if rest:
-            begun.append(rest)
-    if begun:
-        yield b"".join(begun)
+            yield rest, False

@@ -12,7 +12,7 @@ from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError, describe, is_transient
 from flowjob.exceptions import ClusterError
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.logs.lines import DISORDER, log_lines, split_line
+from flowjob.logs.lines import DISORDER, log_lines, split_line, tell_of_rotation
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.observation import container_status, created_at
 
@@ -55,6 +55,8 @@ async def collect_logs(
                 key = f"{pod['metadata']['uid']}/{stream.container}"
                 collector = _LogCollector(stream, emit, positions.get(key, ""))
                 await collector.read(cluster, pod)
+                if collector.lost_after:
+                    tell_of_rotation(pod, stream.container, collector.lost_after)
                 if is_over:
                     collector.finish()
                 taken[key] = collector.taken
@@ -78,6 +80,9 @@ class _LogCollector:
         self._stream = stream
         self._emit = emit
         self._latest = after
+        # Whether the last line of the last time is still there.
+        self._has_last = not after
+        self._last = after
         # Lines that may still get an earlier one before them.
         self._held: deque[tuple[str, str]] = deque()
 
@@ -95,6 +100,12 @@ class _LogCollector:
                     self._held.clear()
                 else:
                     break
+
+    @property
+    def lost_after(self) -> str:
+        """The time of the last line before some that are missing; empty: none is known to be."""
+        has_new = self._latest > self._last
+        return self._last if has_new and not self._has_last else ""
 
     def finish(self) -> None:
         """Take also the lines that might have got an earlier one before them."""
@@ -115,6 +126,7 @@ class _LogCollector:
         ) as lines:
             async for line in lines:
                 time, text = split_line(line)
+                self._has_last |= time == self._last
                 if time and time <= after:
                     continue
                 self._latest = max(self._latest, time)

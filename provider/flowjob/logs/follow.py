@@ -12,10 +12,11 @@ from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError, describe
 from flowjob.cluster.paths import pod_path
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.logs.lines import DISORDER, LINE, log_lines
+from flowjob.logs.line_builder import TIME
+from flowjob.logs.lines import DISORDER, Progress, log_lines, split_line, tell_of_rotation
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.observation import Observation, container_status, is_started_again
-from flowjob.timeouts import LOG_FINISH_TIMEOUT, STATUS_LAG
+from flowjob.timeouts import LOG_FINISH_TIMEOUT, PROGRESS_SHOWN, STATUS_LAG
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,12 @@ class LogCursor:
         self._taken: dict[bytes, int] = {}
         self._came: dict[bytes, int] = {}
         self._latest: datetime | None = None
+        # The timestamp of the last line that was taken, and its position; and whether a log that is
+        # read again has not come to it yet.
+        self._last: tuple[re.Match[bytes], int] | None = None
+        self._is_behind = False
+        #: The time of the last line before some that are missing, as far as is known; None: none.
+        self.lost_after: str | None = None
         self._prune_at = _PRUNE_AT
 
     @property
@@ -50,17 +57,36 @@ class LogCursor:
     def begin(self) -> None:
         """Take it that the log is read from ``since`` on again."""
         self._came.clear()
+        # A line that stood far out of order does not come again.
+        self._is_behind = (
+            self._last is not None
+            and self._latest is not None
+            and _second_of(self._last[0]) >= self._latest - DISORDER
+        )
 
     def take(self, line: bytes) -> str | None:
-        """Return the text of a line ``TIMESTAMP TEXT``, None where it was taken before."""
-        match = LINE.match(line)
+        """Return the text of a line ``TIMESTAMP TEXT``, None where it was taken before.
+
+        A node keeps a long line in pieces of 16 KiB, each with its time: a log that is read again
+        may begin with the last of them, which was told with its line.
+        """
+        match = TIME.match(line)
         if match is None:
             # A fragment, as the rotation of a log leaves it.
-            return line.decode(errors="replace")
+            return None if self._is_behind else line.decode(errors="replace")
         timestamp, text = match.group(), line[match.end() :]
         position = self._came[timestamp] = self._came.get(timestamp, 0) + 1
         if position <= self._taken.get(timestamp, 0):
+            if self._last and (timestamp, position) == (self._last[0].group(), self._last[1]):
+                self._is_behind = False
             return None
+        if self._is_behind and self._last:
+            if _moment_of(match) < _moment_of(self._last[0]):
+                return None
+            # It would have come before: its log was rotated away.
+            self.lost_after = self._last[0].group().decode().strip()
+        self._is_behind = False
+        self._last = match, position
         self._taken[timestamp] = position
         second = _second_of(match)
         self._latest = max(second, self._latest or second)
@@ -73,11 +99,15 @@ class LogCursor:
         kept = {
             stamp
             for stamp in self._taken
-            if (match := LINE.match(stamp)) and _second_of(match) >= since
+            if (match := TIME.match(stamp)) and _second_of(match) >= since
         }
         self._taken = {stamp: self._taken[stamp] for stamp in kept}
         self._came = {stamp: count for stamp, count in self._came.items() if stamp in kept}
         self._prune_at = max(_PRUNE_AT, 2 * len(kept))
+
+
+def _moment_of(match: re.Match[bytes]) -> tuple[datetime, bytes]:
+    return _second_of(match), (match[2] or b"").ljust(10, b"0")
 
 
 def _second_of(match: re.Match[bytes]) -> datetime:
@@ -105,6 +135,7 @@ class LogFollower:
         self._patience = cluster.patience(asked=f"the log of {name}")
         # Lines that came so far, also those that had come before.
         self.lines_read = 0
+        self._next_progress = 0.0
         self._job_ended = False
         self._news = asyncio.Event()
         self._stream_limit: asyncio.Timeout | None = None
@@ -219,8 +250,20 @@ class LogFollower:
             self.lines_read += 1
             if follow:
                 self._give_stream_time()
-            if (text := self._cursor.take(line)) is not None:
+            if isinstance(line, Progress):
+                self._show(line)
+            elif (text := self._cursor.take(line)) is not None:
+                if self._cursor.lost_after is not None:
+                    tell_of_rotation(self._pod, self._stream.container, self._cursor.lost_after)
+                    self._cursor.lost_after = None
                 self._emit(self._stream.prefix + text)
+
+    def _show(self, progress: Progress) -> None:
+        """Show now and then what a progress bar shows: its line may be done in hours."""
+        now = asyncio.get_running_loop().time()
+        if progress and now >= self._next_progress:
+            self._next_progress = now + PROGRESS_SHOWN
+            self._emit(self._stream.prefix + split_line(progress)[1])
 
     def _is_started_again(self, ended: KubernetesObject) -> bool:
         return is_started_again(self._pod, self._stream.container, ended["exitCode"])

@@ -5,28 +5,42 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from flowjob.cluster.answers import lines_of
+from flowjob.cluster.answers import pieces_of
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError
 from flowjob.cluster.paths import pod_path
 from flowjob.kubernetes_object import KubernetesObject
+from flowjob.logs.line_builder import LONGEST_LINE, TIME, LineBuilder
 from flowjob.text import one_line
 from flowjob.timeouts import LOG_SILENCE, LOG_WRITING
 
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
 log = logging.getLogger(__name__)
 
-# What Kubernetes puts before each line: the time to the second, its fraction, and the time zone.
-LINE = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d) ")
 # What the kubelet says in place of a log: of a container that is no longer there, or not readable.
 _KUBELETS = re.compile(
     rb"unable to retrieve container logs for |failed to (open|get|watch|try resolving) |rpc error: "
 )
 # Lines of stdout and stderr may stand in the log a little out of the order of their times.
 DISORDER = timedelta(seconds=2)
+# Seconds between two words that a line goes on.
+_PROGRESS = 1.0
+
+
+class Progress(bytes):
+    """That a line goes on, and what a progress bar in it shows: no line of the log by itself."""
+
+
+class _Unfinished(bytes):
+    """What there is of a line of which the end has not come."""
 
 
 async def log_lines(
@@ -42,8 +56,10 @@ async def log_lines(
 ) -> AsyncGenerator[bytes]:
     """Yield the lines of a container's log, each as ``TIMESTAMP TEXT``.
 
-    There are none where the container has not started or the pod is gone. What the kubelet says in
-    place of a log that it has no longer goes to the log of who reads, as no line of the flow's.
+    Of what a carriage return takes back the last state comes; while a line that is followed goes
+    on, ``Progress`` comes each second. There are none where the container has not started or the
+    pod is gone. What the kubelet says in place of a log that it has no longer goes to the log of
+    who reads, as no line of the flow's.
 
     :param pod: the pod, of which its name and namespace suffice.
     :param follow: go on until the container ends.
@@ -68,20 +84,20 @@ async def log_lines(
 async def _lines(
     cluster: Cluster, path: str, query: dict[str, str], *, follow: bool, priority: int
 ) -> AsyncGenerator[bytes]:
-    unfinished, time, unchanged = b"", b"", 0
+    unfinished, stamp, unchanged = b"", b"", 0
     while True:
         rest, is_new = b"", not unfinished
         try:
             async with cluster.stream_log(
                 path, query, follow=follow, silence=LOG_SILENCE, priority=priority
             ) as answer:
-                async for line in lines_of(answer):
-                    if not line.endswith(b"\n"):
+                async for line in _built(answer, with_progress=follow):
+                    if isinstance(line, _Unfinished):
                         rest = line
                         continue
-                    is_new = is_new or line.startswith(time)
+                    is_new = is_new or line.startswith(stamp)
                     if is_new:
-                        yield line[:-1]
+                        yield line
         except ApiError as error:
             # 400: the container does not run yet, or has no earlier run. 404: the pod is gone.
             if error.code not in (400, 404):
@@ -91,16 +107,36 @@ async def _lines(
         # The unfinished line of a stream that goes on is read again when it is done.
         if not rest or follow:
             return
-        match = LINE.match(rest)
+        match = TIME.match(rest)
         unchanged = unchanged + 1 if rest == unfinished else 0
         if match is None or unchanged == len(LOG_WRITING):
             yield rest
             return
         # The node may still be writing the end of a container that ended just now.
-        unfinished, time = rest, match.group()
+        unfinished, stamp = rest, match.group()
         query["sinceTime"] = (match[1] + match[3]).decode()
         query.pop("tailLines", None)
         await asyncio.sleep(LOG_WRITING[unchanged])
+
+
+async def _built(answer: ClientResponse, *, with_progress: bool) -> AsyncGenerator[bytes]:
+    """Yield each line, now and then that one goes on, and what is left of one."""
+    builder: LineBuilder | None = None
+    told_at = time.monotonic()
+    async for piece, ends_line in pieces_of(answer):
+        if builder is None and ends_line and b"\r" not in piece and len(piece) <= LONGEST_LINE:
+            yield piece
+            continue
+        builder = builder or LineBuilder()
+        builder.add(piece)
+        if ends_line:
+            yield builder.line
+            builder = None
+        elif with_progress and time.monotonic() - told_at >= _PROGRESS:
+            told_at = time.monotonic()
+            yield Progress(builder.state)
+    if builder is not None:
+        yield _Unfinished(builder.line)
 
 
 def _is_kubelets(line: bytes, pod: KubernetesObject, container: str) -> bool:
@@ -117,12 +153,23 @@ def _is_kubelets(line: bytes, pod: KubernetesObject, container: str) -> bool:
     return True
 
 
+def tell_of_rotation(pod: KubernetesObject, container: str, after: str) -> None:
+    """Say that a node keeps no longer what a container wrote after this time."""
+    log.warning(
+        "Lines of container %r of pod %s after %s may be missing: the flow writes faster than they "
+        "are read here, and its node has rotated the log",
+        container,
+        pod["metadata"]["name"],
+        after,
+    )
+
+
 def split_line(line: bytes) -> tuple[str, str]:
     """Return the time of a line, in UTC and in a form that sorts, and its text.
 
     A line without a time is a fragment, as the rotation of a log leaves it.
     """
-    match = LINE.match(line)
+    match = TIME.match(line)
     if match is None:
         return "", line.decode(errors="replace")
     second, zone = match[1].decode(), match[3].decode()

@@ -38,15 +38,60 @@ def test_lines_come_while_the_flow_runs(flow_runs: FlowRuns, batch_v1: Any, name
     assert unfinished[0]
 
 
-def test_odd_lines_arrive_as_they_are(flow_runs: FlowRuns) -> None:
+def test_odd_lines_arrive_as_a_terminal_shows_them(flow_runs: FlowRuns) -> None:
     script = (
         "echo; echo '  two  '; printf 'caf\\303\\251\\n'; printf '\\377\\n'; printf 'a\\rb\\n';"
         "head -c 40000 /dev/zero | tr '\\0' x; echo; echo same; echo same; printf unfinished"
     )
     assert flow_runs.run(script).status == "succeeded"
     assert flow_runs.lines == [
-        "", "  two  ", "café", "\ufffd", "a\rb", "x" * 40000, "same", "same", "unfinished",
+        "", "  two  ", "café", "\ufffd", "b", "x" * 40000, "same", "same", "unfinished",
     ]  # fmt: skip
+
+
+BAR = """
+i=0
+while [ $i -lt 600 ]; do
+  printf '\\r%d of 600 steps of the first epoch, and there will be many more of them later on' $i
+  i=$((i+1)); [ $i = 400 ] && sleep 4
+done
+echo; echo trained
+"""
+
+
+def test_a_progress_bar_is_shown_now_and_then_and_at_its_end(flow_runs: FlowRuns) -> None:
+    # A node passes on 16 KiB of a line at a time.
+    assert flow_runs.run(BAR).status == "succeeded"
+    *states, last, end = flow_runs.lines
+    assert 1 <= len(states) <= 2
+    steps = [int(state.partition(" of 600 steps")[0]) for state in states]
+    assert 100 < steps[0] < 400
+    assert last.startswith("599 of 600 steps")
+    assert end == "trained"
+
+
+def test_the_line_breaks_of_a_terminal_are_no_part_of_the_lines(flow_runs: FlowRuns) -> None:
+    spec = SPEC.replace("{name: flow-container}", "{name: flow-container, tty: true}")
+    assert flow_runs.run("echo one; echo two", spec).status == "succeeded"
+    assert flow_runs.lines == ["one", "two"]
+
+
+def test_a_line_of_64_mib_is_cut_and_those_after_it_come(flow_runs: FlowRuns) -> None:
+    began = time.monotonic()
+    script = "head -c 67108864 /dev/zero | tr '\\0' x; echo; echo after"
+    assert flow_runs.run(script).status == "succeeded"
+    long, *others = flow_runs.lines
+    assert long.startswith("xxx")
+    assert long.endswith(" more bytes of this line are cut]")
+    assert others == ["after"]
+    assert time.monotonic() - began < 30
+
+
+def test_a_long_line_that_takes_seconds_at_the_end_is_told_once(flow_runs: FlowRuns) -> None:
+    write = "head -c 17000 /dev/zero | tr '\\0' {}"
+    script = f"{write.format('a')}; echo beside >&2; sleep 3; {write.format('b')}; sleep 3; echo c"
+    assert flow_runs.run(script).status == "succeeded"
+    assert sorted(flow_runs.lines) == ["a" * 17000 + "b" * 17000 + "c", "beside"]
 
 
 def test_a_burst_of_lines_arrives_whole_and_in_order(flow_runs: FlowRuns) -> None:

@@ -125,10 +125,28 @@ def test_a_thousand_logs_that_may_not_be_read_are_told_in_a_few_lines(
     assert told[-1] == "Nor can 990 more logs of the flow's"
 
 
-def test_a_line_of_megabytes_without_an_end_comes_whole_and_soon(
+def test_a_line_of_megabytes_comes_soon_and_is_cut_with_a_word_about_it(
     cluster: Cluster, server: FakeApiServer, loop: LoopThread
 ) -> None:
     long = b"x" * 2**24
     server.tell("GET", "/sales-1/log", Answer(b"2026-01-01T00:00:00Z " + long + b"\n"))
     (line,) = collected(cluster, loop)
-    assert len(line) == len(long)
+    assert line.startswith("xxx")
+    assert line.endswith("more bytes of this line are cut]")
+
+
+@pytest.mark.parametrize("kept_from", [3, 4])
+def test_lines_that_a_node_has_rotated_away_since_the_last_time_are_told_of(
+    cluster: Cluster,
+    server: FakeApiServer,
+    loop: LoopThread,
+    caplog: pytest.LogCaptureFixture,
+    kept_from: int,
+) -> None:
+    server.tell("GET", "/sales-1/log", Answer(b"".join(LINES[kept_from:])))
+    lines: list[str] = []
+    positions = {"uid-of-sales-1/flow": "2026-01-01T00:00:03.000000001Z"}
+    loop.run(collect_logs(cluster, JOB, LogSelection(), lines.append, positions, is_over=True))
+    assert lines == TOLD[4:]
+    told = "Lines of container 'flow' of pod sales-1 after 2026-01-01T00:00:03.000000001Z may be"
+    assert caplog.text.count(told) == (1 if kept_from == 4 else 0)

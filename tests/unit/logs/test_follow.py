@@ -74,6 +74,37 @@ def test_memory_stays_bounded_and_the_last_seconds_are_remembered() -> None:
     assert [cursor.take(entry) for entry in entries[47 * 2000 :]] == [None] * 6000
 
 
+def test_the_end_of_a_long_line_is_not_told_again_where_a_log_is_taken_up_in_its_middle() -> None:
+    cursor = LogCursor()
+    told = [line(1, 1, "a long line, written in seconds"), line(6, 1, "b")]
+    assert [cursor.take(entry) for entry in told] == ["a long line, written in seconds", "b"]
+    cursor.begin()
+    again = [b"its middle", line(4, 1, "written in seconds"), line(6, 1, "b")]
+    new = [line(6, 2, "c"), line(5, 9, "late"), line(7, 1, "d")]
+    assert [cursor.take(entry) for entry in again] == [None] * 3
+    assert [cursor.take(entry) for entry in new] == ["c", "late", "d"]
+
+
+def test_what_follows_is_told_where_rotation_has_taken_the_last_line_that_was_told() -> None:
+    cursor = LogCursor()
+    cursor.take(line(6, 1, "b"))
+    cursor.begin()
+    assert cursor.lost_after is None
+    assert [cursor.take(entry) for entry in (line(6, 2, "c"), b"d", line(6, 3, "e"))] == [
+        *("c", "d", "e")
+    ]
+    assert cursor.lost_after == "2026-01-01T00:00:06.000000001Z"
+
+
+def test_nothing_is_taken_for_lost_where_the_last_line_stood_far_out_of_order() -> None:
+    cursor = LogCursor()
+    told = [line(9, 5, "a"), line(3, 5, "late")]
+    assert [cursor.take(entry) for entry in told] == ["a", "late"]
+    cursor.begin()
+    assert [cursor.take(entry) for entry in (line(9, 5, "a"), line(9, 6, "b"))] == [None, "b"]
+    assert cursor.lost_after is None
+
+
 @pytest.mark.alone
 def test_a_burst_of_lines_in_one_second_takes_time_in_proportion() -> None:
     def seconds(lines: int) -> float:
