@@ -17,6 +17,7 @@ from flowjob.flows.base import FlowConnection
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.launch.manifest import JobArguments, make_manifest
 from flowjob.operators.flow_job import FlowJobOperator
+from flowjob.operators.handover import job_spec_of
 from flowjob.spec.yaml_file import to_yaml
 from flowjob.worker.context import airflow_variables, flow_run_of
 
@@ -178,7 +179,7 @@ def _preview(operator: FlowJobOperator, context: Context) -> KubernetesObject:
     """
     from airflow.sdk._shared.secrets_masker import redact
 
-    spec = operator.loaded_job_spec()
+    spec = job_spec_of(operator, context)
     named = operator.namespace or spec.namespace
     return make_manifest(
         flow_run_of(context),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -13,10 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow.sdk import BaseOperator
 
 from flowjob.exceptions import JobSpecError
-from flowjob.flow_run import flow_run_id_of
 from flowjob.flows import Flow, as_flow
-from flowjob.kubernetes_object import KubernetesObject, flow_container_of
-from flowjob.launch.manifest import JobArguments
+from flowjob.kubernetes_object import KubernetesObject
 from flowjob.operators.checks import (
     check_choice,
     check_default_args,
@@ -26,6 +23,7 @@ from flowjob.operators.checks import (
     read_env,
     read_exit_codes,
 )
+from flowjob.operators.handover import arguments_of, trigger_of
 from flowjob.operators.job_spec_file import check_job_spec, load_job_spec, take_job_spec
 from flowjob.operators.mapping import CheckedPartial, check_partial
 from flowjob.spec.jinja import has_jinja
@@ -34,8 +32,6 @@ from flowjob.spec.job_spec import JobSpec
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from flowjob.triggers.flow_job import FlowJobTrigger
-    from flowjob.worker.arguments import TryArguments
     from flowjob.worker.finish import Success
     from flowjob.worker.task_try import TaskTry
     from flowjob.worker.waiting import Deferral
@@ -61,6 +57,9 @@ class FlowJobOperator(BaseOperator):
         DAG's ``template_searchpath``. It is loaded when the DAG is parsed; one with Jinja in it
         when the task runs. (templated)
     :param job_spec: the Job spec as a dict, in place of a file.
+    :param template_job_spec: render the job spec's values when the task runs, as Airflow renders
+        templates (text, or in a DAG with ``render_template_as_native_obj`` also numbers); what
+        comes of it is not stored. Default: they reach Kubernetes as they stand.
     :param image: image of the flow container, ``registry_url/image_name:image_tag``; default: the
         one that the spec's first container has. (templated)
     :param flow: what the flow container runs: ``"package.module:callable"``, a command as a list,
@@ -114,6 +113,7 @@ class FlowJobOperator(BaseOperator):
     ui_fgcolor = "#fff"
 
     job_spec_file: str | None
+    template_job_spec: bool
     image: str | None
     flow: Any
     parameters: dict[str, Any] | None
@@ -137,6 +137,7 @@ class FlowJobOperator(BaseOperator):
         *,
         job_spec_file: str | None = None,
         job_spec: KubernetesObject | None = None,
+        template_job_spec: bool = False,
         image: str | None = None,
         flow: str | list[str] | Flow | None = None,
         parameters: dict[str, Any] | None = None,
@@ -161,6 +162,7 @@ class FlowJobOperator(BaseOperator):
         # each as the whole of this.
         vars(self).update(
             job_spec_file=job_spec_file,
+            template_job_spec=template_job_spec,
             image=image,
             flow=flow,
             parameters=parameters,
@@ -189,17 +191,11 @@ class FlowJobOperator(BaseOperator):
         if (job_spec_file is None) == (job_spec is None):
             raise JobSpecError(f"task {task_id!r}: give either job_spec_file or job_spec")
         if job_spec is not None:
-            self._job_spec = take_job_spec(job_spec)
+            self._job_spec = take_job_spec(job_spec, template_job_spec)
         if type(flow) is not list and not hasattr(flow, "resolve"):
             as_flow(flow)  # an XComArg has its value when the task runs
         if env:
-            self._depend_on_xcoms_of_env()
-
-    def _depend_on_xcoms_of_env(self) -> None:
-        """Do for ``env``, which is no template field, what Airflow does for those."""
-        from airflow.sdk.definitions.xcom_arg import XComArg
-
-        XComArg.apply_upstream_relationship(self, self.env)
+            _depend_on_xcoms_of(self, self.env)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -214,7 +210,7 @@ class FlowJobOperator(BaseOperator):
         """Check the job spec when the DAG is parsed and knows its file (Airflow calls this)."""
         file = self.job_spec_file
         if type(file) is str and not has_jinja(file):
-            check_job_spec(self, file)
+            check_job_spec(self, file, self.template_job_spec)
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the template fields; a ``Flow`` is copied first, as Airflow renders in place."""
@@ -263,13 +259,14 @@ class FlowJobOperator(BaseOperator):
 
         :raises JobSpecError: it is not what it should be.
         """
-        return self._job_spec or load_job_spec(self, str(self.job_spec_file))
+        file, is_templated = str(self.job_spec_file), self.template_job_spec
+        return self._job_spec or load_job_spec(self, file, is_templated)
 
     def _enter(self, context: Context) -> TaskTry:
         from flowjob.hooks.prefect import flow_connection
         from flowjob.worker.task_try import TaskTry
 
-        self._task_try = TaskTry(context, self.log, partial(_arguments_of, self), flow_connection)
+        self._task_try = TaskTry(context, self.log, partial(arguments_of, self), flow_connection)
         if self._is_to_end:
             # It was too early for a try: the modules were just being imported.
             self._task_try.on_kill()
@@ -282,7 +279,7 @@ class FlowJobOperator(BaseOperator):
         if isinstance(end, Deferral):
             deadline = end.deadline
             self.defer(
-                trigger=_trigger_of(self, end),
+                trigger=trigger_of(self, end),
                 method_name="execute_complete",
                 kwargs={"deadline": deadline},
                 timeout=timedelta(seconds=max(deadline - time.time(), 0)) if deadline else None,
@@ -298,53 +295,8 @@ class FlowJobOperator(BaseOperator):
         return end.result
 
 
-def _arguments_of(operator: FlowJobOperator, context: Context) -> TryArguments:
-    """Return what one try needs; the template fields are rendered already."""
-    from flowjob.worker.arguments import TryArguments
-    from flowjob.worker.context import rendered_env
+def _depend_on_xcoms_of(operator: FlowJobOperator, env: Any) -> None:
+    """Do for ``env``, which is no template field, what Airflow does for those."""
+    from airflow.sdk.definitions.xcom_arg import XComArg
 
-    # First of all: the secrets in it are masked in every log line from here on.
-    env = rendered_env(operator.env, context)
-    timeout = operator.execution_timeout
-    return TryArguments(
-        kubernetes_conn_id=operator.kubernetes_conn_id,
-        spec=operator.loaded_job_spec(),
-        job=JobArguments(
-            image=operator.image,
-            flow=operator.flow,
-            parameters=operator.parameters or {},
-            env=env,
-            namespace=operator.namespace,
-            name=operator.name,
-            on_finish=operator.on_finish,
-        ),
-        deferrable=operator.deferrable,
-        startup_timeout=operator.startup_timeout,
-        wait_for=operator.wait_for,
-        log_containers=operator.log_containers,
-        skip_on_exit_code=operator.skip_on_exit_code,
-        deadline=time.time() + timeout.total_seconds() if timeout else None,
-        wants_result=operator.do_xcom_push,
-        multiple_outputs=operator.multiple_outputs,
-    )
-
-
-def _trigger_of(operator: FlowJobOperator, deferral: Deferral) -> FlowJobTrigger:
-    from flowjob.triggers.flow_job import FlowJobTrigger
-
-    metadata, containers = deferral.job["metadata"], operator.log_containers
-    return FlowJobTrigger(
-        kubernetes_conn_id=operator.kubernetes_conn_id,
-        namespace=metadata["namespace"],
-        job_name=metadata["name"],
-        job_uid=metadata["uid"],
-        flow_run_id=flow_run_id_of(deferral.job),
-        flow_container=flow_container_of(deferral.job),
-        logging_interval=operator.logging_interval,
-        startup_timeout=operator.startup_timeout,
-        wait_for=operator.wait_for,
-        exit_codes=operator.skip_on_exit_code,
-        log_containers=containers if isinstance(containers, str) else list(containers),
-        not_before=deferral.not_before,
-        **asdict(deferral.flow_run.task_instance),
-    )
+    XComArg.apply_upstream_relationship(operator, env)

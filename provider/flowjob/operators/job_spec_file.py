@@ -16,10 +16,11 @@ from flowjob.kubernetes_object import KubernetesObject
 from flowjob.spec.job_spec import JobSpec
 
 
-def load_job_spec(operator: BaseOperator, file: str) -> JobSpec:
+def load_job_spec(operator: BaseOperator, file: str, is_templated: bool) -> JobSpec:
     """Load the job spec from beside the DAG file, or from the DAG's ``template_searchpath``.
 
     :param file: its path, relative to one of these or absolute.
+    :param is_templated: see ``JobSpec.from_file``.
     :raises JobSpecError: there is none, or it is not what it should be.
     """
     dag = operator.get_dag()
@@ -27,34 +28,35 @@ def load_job_spec(operator: BaseOperator, file: str) -> JobSpec:
     candidates = _candidates(file, dag.fileloc if dag else "", searchpath)
     for path in candidates:
         try:
-            return JobSpec.from_file(path)
+            return JobSpec.from_file(path, is_templated=is_templated)
         except JobSpecMissingError:
             continue
     places = ", ".join(dict.fromkeys(candidates))
     raise JobSpecError(f"task {operator.task_id!r}: no job spec at {places}")
 
 
-def check_job_spec(operator: BaseOperator, file: str) -> None:
+def check_job_spec(operator: BaseOperator, file: str, is_templated: bool) -> None:
     """Load the job spec for a DAG that is parsed, once for all its operators that name the file.
 
     :raises JobSpecError: see ``load_job_spec``.
     """
-    dag = operator.get_dag()
-    if dag is not None and _parsed.dag() is dag and file in _parsed.files:
+    dag, key = operator.get_dag(), (file, is_templated)
+    if dag is not None and _parsed.dag() is dag and key in _parsed.files:
         return
-    _warn(load_job_spec(operator, file))
+    _warn(load_job_spec(operator, file, is_templated))
     if dag is not None:
         if _parsed.dag() is not dag:
             _parsed.dag, _parsed.files = weakref.ref(dag), set()
-        _parsed.files.add(file)
+        _parsed.files.add(key)
 
 
-def take_job_spec(manifest: KubernetesObject) -> JobSpec:
+def take_job_spec(manifest: KubernetesObject, is_templated: bool) -> JobSpec:
     """Take a job spec that a DAG file has as a dict.
 
+    :param is_templated: see ``JobSpec.from_file``.
     :raises JobSpecError: it is not what it should be.
     """
-    spec = JobSpec.from_dict(manifest)
+    spec = JobSpec.from_dict(manifest, is_templated=is_templated)
     _warn(spec)
     return spec
 
@@ -70,7 +72,7 @@ class _Parsed(threading.local):
 
     def __init__(self) -> None:
         self.dag: Callable[[], DAG | None] = lambda: None
-        self.files: set[str] = set()
+        self.files: set[tuple[str, bool]] = set()
 
 
 _parsed = _Parsed()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from flowjob.exceptions import JobSpecError
+from flowjob.spec.jinja import has_jinja
 from flowjob.spec.json_values import printable
 
 Where = Callable[[str], str]
@@ -53,11 +54,12 @@ _CONTAINER_STRINGS = ("name", "image", "terminationMessagePath")
 _INTEGERS = ("spec.completions", "spec.ttlSecondsAfterFinished")
 
 
-def check_job(manifest: Any, where: Where) -> None:
+def check_job(manifest: Any, where: Where, *, is_templated: bool = False) -> None:
     """Check that a flow can be run in the first container of the Job.
 
     :param manifest: the Job as a dict.
     :param where: names the place of a field (``spec.template.spec.containers[0]``) for messages.
+    :param is_templated: whether Jinja in it is to be rendered.
     :raises JobSpecError: it cannot; the message names the field and what to do.
     """
     if not isinstance(manifest, dict):
@@ -72,6 +74,8 @@ def check_job(manifest: Any, where: Where) -> None:
             )
     for field in _INTEGERS:
         value = _get(manifest, field)
+        if is_templated and isinstance(value, str) and has_jinja(value):
+            continue
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             raise JobSpecError(f"{where(field)}: {field} is no whole number")
 

@@ -56,22 +56,27 @@ class FlowContainer:
 class JobSpec:
     """A Kubernetes Job manifest that a user wrote; what was loaded is never changed."""
 
-    def __init__(self, manifest: Manifest, where: Callable[[str], str]) -> None:
+    def __init__(
+        self, manifest: Manifest, where: Callable[[str], str], *, is_templated: bool = False
+    ) -> None:
         """Check the parts of the manifest that a flow run touches; the rest is Kubernetes'.
 
         :param manifest: the Job as a dict.
         :param where: names the place of a field (``spec.template.spec.containers[0]``) for
             messages.
+        :param is_templated: whether its values are to be rendered.
         :raises JobSpecError: it is no Job whose first container can run a flow.
         """
-        check_job(manifest, where)
+        check_job(manifest, where, is_templated=is_templated)
         self._manifest = manifest
         self._where = where
+        self._is_templated = is_templated
 
     @classmethod
-    def from_file(cls, path: str | Path) -> JobSpec:
+    def from_file(cls, path: str | Path, *, is_templated: bool = False) -> JobSpec:
         """Load a YAML file with exactly one Job, once for all who ask until the file changes.
 
+        :param is_templated: its values are to be rendered; see ``rendered``.
         :raises JobSpecMissingError: there is no such file.
         :raises JobSpecError: it cannot be read, is no YAML, or is no Job; the message names the
             file and, where there is one, line and field.
@@ -83,13 +88,15 @@ class JobSpec:
             raise file_error(path, error) from None
         # Symbolic links are moved at once to another file, which may be as old and as large.
         version = status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev
-        known = _LOADED.get(path)
+        key = path, is_templated
+        known = _LOADED.get(key)
         if known is not None and version == known[0]:
             return known[1]
         is_settled = time.time_ns() - status.st_mtime_ns > _TICK
-        spec = cls._from_yaml(YamlFile.read(path))
+        file = YamlFile.read(path)
+        spec = cls(file.content, file.where, is_templated=is_templated)
         if is_settled:
-            _LOADED[path] = version, spec
+            _LOADED[key] = version, spec
         return spec
 
     @classmethod
@@ -98,20 +105,26 @@ class JobSpec:
 
         :raises JobSpecError: as ``from_file``.
         """
-        return cls._from_yaml(YamlFile(text, source))
-
-    @classmethod
-    def _from_yaml(cls, file: YamlFile) -> JobSpec:
+        file = YamlFile(text, source)
         return cls(file.content, file.where)
 
     @classmethod
-    def from_dict(cls, manifest: Manifest) -> JobSpec:
+    def from_dict(cls, manifest: Manifest, *, is_templated: bool = False) -> JobSpec:
         """Take a Job as a dict, as the operator's ``job_spec`` gives it.
 
+        :param is_templated: its values are to be rendered; see ``rendered``.
         :raises JobSpecError: it is no Job whose first container can run a flow, or holds what
             JSON does not have.
         """
-        return cls(json_copy(manifest, _in_dict), _in_dict)
+        return cls(json_copy(manifest, _in_dict), _in_dict, is_templated=is_templated)
+
+    def rendered(self, render: Callable[[Manifest], Any]) -> JobSpec:
+        """Return the job spec with its values rendered.
+
+        :param render: returns a copy of the manifest with its texts rendered.
+        :raises JobSpecError: what comes of it is no Job whose first container can run a flow.
+        """
+        return JobSpec(json_copy(render(self._manifest), self._where), self._where)
 
     def locate(self, error: JobRefusedError) -> JobRefusedError:
         """Return the error with the places of the fields that it names: ``specs/job.yaml:7``."""
@@ -122,13 +135,14 @@ class JobSpec:
     def doubt(self) -> str | None:
         """What the author may not have meant, as a sentence; None: nothing of that kind."""
         fields = list(jinja_fields(self._manifest))
-        if not fields:
+        if not fields or self._is_templated:
             return None
         told = ", ".join(f"{printable(each)} ({self._where(each)})" for each in fields[:_TOLD])
         more = f" and {len(fields) - _TOLD} more" if len(fields) > _TOLD else ""
         return (
             f"the job spec has Jinja in {told}{more}, which reaches the container as it stands: "
-            "give the value to the operator in parameters or env, and refer to it as $(NAME)"
+            "give the value to the operator in parameters or env, and refer to it as $(NAME), or "
+            "give the operator template_job_spec=True"
         )
 
     @property
@@ -233,7 +247,7 @@ class JobSpec:
 
 # What was loaded last from each path, and from which version of the file. A lock would gain
 # nothing: threads that load a file at once load the same.
-_LOADED: dict[str, tuple[_Version, JobSpec]] = {}
+_LOADED: dict[tuple[str, bool], tuple[_Version, JobSpec]] = {}
 
 
 def _in_dict(field: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from flowjob.exceptions import FlowError, FlowJobError
+from flowjob.exceptions import FlowError, FlowJobError, JobSpecError
 from flowjob.flow_run import FlowRun, TaskInstanceKey
 from flowjob.text import clean
 from flowjob.timeouts import DEFERRAL_MARGIN
@@ -14,6 +14,8 @@ from flowjob.worker.airflow_name import airflow_name
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from flowjob.spec.job_spec import JobSpec
 
 
 def flow_run_of(context: Context) -> FlowRun:
@@ -64,10 +66,27 @@ def rendered_env(env: Mapping[str, Any] | None, context: Context) -> dict[str, A
     try:
         rendered: dict[str, Any] = templater.render_template(env or {}, context, jinja_env)
     except TemplateError as error:
-        raise FlowError(
-            f"the env of task {context['ti'].task_id!r} cannot be rendered: {error}: mend its Jinja"
-        ) from None
+        raise FlowError(_not_rendered("env", context, error)) from None
     return rendered
+
+
+def rendered_job_spec(spec: JobSpec, context: Context) -> JobSpec:
+    """Render the values of a job spec as the templates of its DAG are.
+
+    :raises JobSpecError: its Jinja cannot be rendered, or what comes of it is no such Job.
+    """
+    from jinja2 import TemplateError
+
+    task = context["task"]
+    try:
+        return spec.rendered(lambda manifest: task.render_template(manifest, context))
+    except TemplateError as error:
+        raise JobSpecError(_not_rendered("job spec", context, error)) from None
+
+
+def _not_rendered(what: str, context: Context, error: Exception) -> str:
+    told = f"the {what} of task {context['ti'].task_id!r} cannot be rendered"
+    return f"{told}: {error}: mend its Jinja"
 
 
 def masked(text: str) -> str:

@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 from flowjob.operators.flow_job import FlowJobOperator
 
 ENDS = {
-    "succeeds": ["sh", "-c", "echo password $PASSWORD"],
+    "succeeds": ["sh", "-c", '[ "$OF_SPEC" = "$PASSWORD" ] && echo password $PASSWORD'],
     "fails": ["sh", "-c", "echo password $PASSWORD; exit 1"],
     "has_bad_result": ["sh", "-c", "echo not json > $FLOW_RESULT_PATH"],
     "refused": ["true"],
@@ -22,6 +22,7 @@ with DAG("private", schedule=None):
             task_id=f"{name}_deferred" if deferrable else name,
             deferrable=deferrable,
             job_spec_file="specs/refused.yaml" if name == "refused" else "specs/private.yaml",
+            template_job_spec=True,
             image=os.environ.get("FLOW_IMAGE"),
             flow=command,
             env={"PASSWORD": "{{ conn.vault.password }}", "RENDERED": "{{ var.value.marker }}"},

@@ -1,0 +1,84 @@
+"""What the operator hands over: to one try of its task, and to the trigger that waits for it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from flowjob.flow_run import flow_run_id_of
+from flowjob.kubernetes_object import flow_container_of
+from flowjob.launch.manifest import JobArguments
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from flowjob.operators.flow_job import FlowJobOperator
+    from flowjob.spec.job_spec import JobSpec
+    from flowjob.triggers.flow_job import FlowJobTrigger
+    from flowjob.worker.arguments import TryArguments
+    from flowjob.worker.waiting import Deferral
+
+
+def job_spec_of(operator: FlowJobOperator, context: Context) -> JobSpec:
+    """Return the operator's job spec, its values rendered where that is wanted.
+
+    :raises JobSpecError: it is not what it should be.
+    """
+    from flowjob.worker.context import rendered_job_spec
+
+    spec = operator.loaded_job_spec()
+    return rendered_job_spec(spec, context) if operator.template_job_spec else spec
+
+
+def arguments_of(operator: FlowJobOperator, context: Context) -> TryArguments:
+    """Return what one try needs; the template fields are rendered already."""
+    from flowjob.worker.arguments import TryArguments
+    from flowjob.worker.context import rendered_env
+
+    # First of all: the secrets in it are masked in every log line from here on.
+    env = rendered_env(operator.env, context)
+    timeout = operator.execution_timeout
+    return TryArguments(
+        kubernetes_conn_id=operator.kubernetes_conn_id,
+        spec=job_spec_of(operator, context),
+        job=JobArguments(
+            image=operator.image,
+            flow=operator.flow,
+            parameters=operator.parameters or {},
+            env=env,
+            namespace=operator.namespace,
+            name=operator.name,
+            on_finish=operator.on_finish,
+        ),
+        deferrable=operator.deferrable,
+        startup_timeout=operator.startup_timeout,
+        wait_for=operator.wait_for,
+        log_containers=operator.log_containers,
+        skip_on_exit_code=operator.skip_on_exit_code,
+        deadline=time.time() + timeout.total_seconds() if timeout else None,
+        wants_result=operator.do_xcom_push,
+        multiple_outputs=operator.multiple_outputs,
+    )
+
+
+def trigger_of(operator: FlowJobOperator, deferral: Deferral) -> FlowJobTrigger:
+    """Return what waits for the flow run while the task takes no worker."""
+    from flowjob.triggers.flow_job import FlowJobTrigger
+
+    metadata, containers = deferral.job["metadata"], operator.log_containers
+    return FlowJobTrigger(
+        kubernetes_conn_id=operator.kubernetes_conn_id,
+        namespace=metadata["namespace"],
+        job_name=metadata["name"],
+        job_uid=metadata["uid"],
+        flow_run_id=flow_run_id_of(deferral.job),
+        flow_container=flow_container_of(deferral.job),
+        logging_interval=operator.logging_interval,
+        startup_timeout=operator.startup_timeout,
+        wait_for=operator.wait_for,
+        exit_codes=operator.skip_on_exit_code,
+        log_containers=containers if isinstance(containers, str) else list(containers),
+        not_before=deferral.not_before,
+        **asdict(deferral.flow_run.task_instance),
+    )
