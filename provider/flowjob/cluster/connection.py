@@ -12,7 +12,7 @@ import ssl
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -30,7 +30,8 @@ class ClusterConnection:
     :param configuration: address and credentials, as the provider's hook loaded them.
     :param namespace: the namespace that the Airflow connection names; else, as for kubectl, that of
         the kubeconfig's context, or in a cluster that of the own pod; None: none of them does.
-    :param proxy: URL of the proxy that it is reached through, if any.
+    :param proxy: URL of the proxy that it is reached through, if any: that of the kubeconfig, or of
+        the environment, where ``NO_PROXY`` does not say otherwise.
     """
 
     configuration: Configuration
@@ -78,28 +79,42 @@ def load(hook: KubernetesHook) -> ClusterConnection:
     if hook.is_in_cluster:
         # Here alone the hook fills the default of the whole process instead.
         load_incluster_config(client_configuration=configuration)
-    namespace = hook.get_namespace() or _default_namespace(hook)
-    return ClusterConnection(configuration, namespace, _proxy_of(configuration))
+    context, cluster = ({}, {}) if hook.is_in_cluster else _of_kubeconfig(hook)
+    namespace = hook.get_namespace() or context.get("namespace")
+    if namespace is None and hook.is_in_cluster:
+        namespace = _own_namespace()
+    # As for kubectl, whatever the environment says; the provider's client does not know it.
+    proxy = cluster.get("proxy-url") or _proxy_of(configuration)
+    return ClusterConnection(configuration, namespace, proxy)
 
 
-def _default_namespace(hook: KubernetesHook) -> str | None:
-    """Return the namespace of the own pod, or of the kubeconfig's context."""
-    from kubernetes.config import incluster_config, list_kube_config_contexts
+def _own_namespace() -> str | None:
+    """Return the namespace of the own pod."""
+    from kubernetes.config import incluster_config
 
-    if hook.is_in_cluster:
-        file = Path(incluster_config.SERVICE_TOKEN_FILENAME).with_name("namespace")
-        return file.read_text().strip() or None if file.is_file() else None
+    file = Path(incluster_config.SERVICE_TOKEN_FILENAME).with_name("namespace")
+    return file.read_text().strip() or None if file.is_file() else None
+
+
+def _of_kubeconfig(hook: KubernetesHook) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the context that a kubeconfig chooses, and its cluster."""
+    from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
+
     fields = ("kube_config_path", "kube_config", "cluster_context")
     path, inline, chosen = (hook._get_field(field) for field in fields)
-    if inline is not None:
-        content = inline if isinstance(inline, dict) else yaml.safe_load(inline)
-        contexts, current = content.get("contexts") or [], content.get("current-context")
+    if inline is None:
+        merged = KubeConfigMerger(path or KUBE_CONFIG_DEFAULT_LOCATION).config
+        content = merged.value if merged is not None else {}
     else:
-        contexts, active = list_kube_config_contexts(path)
-        current = (active or {}).get("name")
-    named = {context["name"]: context.get("context") or {} for context in contexts}
-    namespace: str | None = named.get(chosen or current, {}).get("namespace")
-    return namespace
+        content = inline if isinstance(inline, dict) else yaml.safe_load(inline)
+
+    def named(kind: str, name: Any) -> dict[str, Any]:
+        # Those of several files know which file they are of.
+        entries = [getattr(each, "value", each) for each in content.get(f"{kind}s") or []]
+        return next((each.get(kind) or {} for each in entries if each.get("name") == name), {})
+
+    context = named("context", chosen or content.get("current-context"))
+    return context, named("cluster", context.get("cluster"))
 
 
 def _proxy_of(configuration: Configuration) -> str | None:

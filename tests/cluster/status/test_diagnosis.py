@@ -201,6 +201,13 @@ CASES = {
         },
         exit_code=42,
     ),
+    "volume that is full": Case(
+        "Evicted",
+        'Usage of EmptyDir volume "scratch" exceeds the limit "1Mi"',
+        "head -c 5000000 /dev/zero > /scratch/f; sleep 120",
+        pod={"volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "1Mi"}}]},
+        container={"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]},
+    ),
     "refused by the kubelet": Case(
         "OutOfcpu",
         "on node 'localhost' failed",

@@ -1,0 +1,66 @@
+"""The role that the README gives is enough, and no right in it is for nothing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.access import restricted_kubeconfig
+from tests.support.audit import AuditLog
+from tests.support.cluster import Cluster
+from tests.support.flow_runs import FlowRuns, connect
+from tests.support.wait import wait_for
+
+README = Path(__file__).parents[3] / "README.md"
+
+
+def rules_of_readme() -> list[dict[str, Any]]:
+    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
+    (role,) = (
+        role for block in blocks if "kind: Role" in block for role in [yaml.safe_load(block)]
+    )
+    rules: list[dict[str, Any]] = role["rules"]
+    return rules
+
+
+def test_the_role_of_the_readme_is_enough_for_a_flow_run_and_its_kill(
+    cluster: Cluster,
+    namespace: str,
+    audit_log: AuditLog,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rules = rules_of_readme()
+    path = restricted_kubeconfig(cluster.kubeconfig, namespace, "flowjob", rules, tmp_path)
+    mark = audit_log.position()
+    with FlowRuns(connect(path, monkeypatch, "least"), namespace, cluster.shell_image) as runs:
+        assert runs.run("echo ran; echo '[1]' > /dev/termination-log").status == "succeeded"
+        assert runs.lines == ["ran"]
+        killed = runs.create(runs.manifest("sleep 600"))
+        assert runs.loop.run(runs.cluster.delete_job(killed))
+        image = runs.manifest("true")
+        image["spec"]["template"]["spec"]["containers"][0]["image"] = "local/none:1"
+        outcome = runs.wait(runs.create(image), startup_timeout=5)
+        assert "image" in str(outcome.message)
+    own: dict[str, Any] = {"since": mark, "namespace": namespace, "user_agent": "flowjob/"}
+    assert audit_log.count(code=403, **own) == 0
+
+    def used() -> set[tuple[str, str]]:
+        return {
+            (f"{each.resource}/{each.subresource}".rstrip("/"), each.verb)
+            for each in audit_log.requests(**own)
+        }
+
+    wait_for(lambda: ("jobs", "delete") in used(), "the audit log")
+    given = {
+        (resource, verb)
+        for rule in rules
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    # A pod is read by its name where its log breaks off, a Job where its labels were changed.
+    assert given - used() <= {("pods", "get"), ("jobs", "get"), ("events", "list")}
