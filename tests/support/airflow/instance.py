@@ -268,7 +268,7 @@ class AirflowInstance:
             "scheduler": {
                 "job_heartbeat_sec": 2,
                 "scheduler_heartbeat_sec": 2,
-                "scheduler_idle_sleep_time": 0.25,
+                "scheduler_idle_sleep_time": 0.5,
             },
             "triggerer": {"job_heartbeat_sec": 2},
             "usage_data_collection": {"enabled": False},
