@@ -10,6 +10,8 @@ PYTHON ?= python3
 TESTS ?=
 # How many tests run side by side: most of them wait. Each worker has a cluster and Airflows.
 WORKERS ?= 3
+# The versions of `make test-kubernetes`.
+KUBERNETES ?= 1.34 1.35 1.36 1.37
 # The order of `make test-random`, and what happens in `make soak`.
 SEED ?= $(shell echo $$RANDOM)
 
@@ -20,7 +22,7 @@ COMPILE := uv pip compile pyproject.toml --extra dev --quiet --no-annotate --no-
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 .PHONY: demo
 demo: setup ## Run the example DAG on a real Airflow and Kubernetes, and show the run
@@ -68,6 +70,14 @@ contracts: setup ## Check which module imports which
 test-oldest: ## Run the unit and Airflow tests with the oldest versions supported
 	@$(PYTHON) -m tests.setup --postgres --venv .venv-oldest --constraints constraints-oldest.txt
 	$(OLDEST)/pytest -n $(WORKERS) tests/unit tests/airflow
+
+.PHONY: test-kubernetes
+test-kubernetes: setup ## Run the cluster's tests on each version in KUBERNETES="1.34 1.35 ..."
+	@failed=; for version in $(KUBERNETES); do \
+		echo "Kubernetes $$version"; export FLOWJOB_KUBERNETES=$$version; \
+		$(BIN)/python -m tests.support.build && $(BIN)/pytest tests/cluster \
+			|| failed="$$failed $$version"; \
+	done; if [ -n "$$failed" ]; then echo "failed on:$$failed"; exit 1; fi
 
 .PHONY: bench
 bench: setup-postgres build ## Measure what thousands of flow runs, pods and kept Jobs cost

@@ -64,6 +64,7 @@ THIRD_TIME = (
 )
 
 
+@pytest.mark.kubernetes(35)
 @pytest.mark.parametrize("wait_for", ["job", "flow"])
 def test_a_flow_that_its_own_rules_start_again_ends_with_its_last_run(
     flow_runs: FlowRuns, cluster: Cluster, wait_for: str

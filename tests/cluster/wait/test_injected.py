@@ -19,6 +19,9 @@ from tests.support.flow_runs import FlowRuns
 from tests.support.triggers import only_event, trigger_of
 from tests.support.wait import wait_for
 
+# The policies that inject are served since then.
+pytestmark = pytest.mark.kubernetes(36)
+
 # Injects two containers before all others, as service meshes and volume drivers do.
 INJECTION = """
 [JSONPatch{{op: "add", path: "/spec/containers/0", value: Object.spec.containers{{

