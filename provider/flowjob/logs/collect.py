@@ -12,7 +12,8 @@ from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError, describe, is_transient
 from flowjob.exceptions import ClusterError
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.logs.lines import DISORDER, log_lines, split_line, tell_of_rotation
+from flowjob.logs.lines import DISORDER, log_lines, split_line
+from flowjob.logs.rotation import lacks_beginning, tell_of_missing
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.observation import container_status, created_at
 
@@ -55,8 +56,8 @@ async def collect_logs(
                 key = f"{pod['metadata']['uid']}/{stream.container}"
                 collector = _LogCollector(stream, emit, positions.get(key, ""))
                 await collector.read(cluster, pod)
-                if collector.lost_after:
-                    tell_of_rotation(pod, stream.container, collector.lost_after)
+                if which := collector.missing(pod):
+                    tell_of_missing(pod, stream.container, which)
                 if is_over:
                     collector.finish()
                 taken[key] = collector.taken
@@ -83,6 +84,7 @@ class _LogCollector:
         # Whether the last line of the last time is still there.
         self._has_last = not after
         self._last = after
+        self._first, self._size = "", 0
         # Lines that may still get an earlier one before them.
         self._held: deque[tuple[str, str]] = deque()
 
@@ -101,11 +103,18 @@ class _LogCollector:
                 else:
                     break
 
-    @property
-    def lost_after(self) -> str:
-        """The time of the last line before some that are missing; empty: none is known to be."""
-        has_new = self._latest > self._last
-        return self._last if has_new and not self._has_last else ""
+    def missing(self, pod: KubernetesObject) -> str:
+        """Return which lines may be missing, empty: there is no sign of that."""
+        if self._stream.tail is not None or self._latest == self._last:
+            return ""
+        if self._last:
+            return "" if self._has_last else f"after {self._last}"
+        state = (container_status(pod, self._stream.container) or {}).get("state") or {}
+        started_at = next((each.get("startedAt") for each in state.values()), None)
+        first, last = self._first, self._latest
+        if started_at and first and lacks_beginning(started_at, first, last, self._size):
+            return f"before {first}"
+        return ""
 
     def finish(self) -> None:
         """Take also the lines that might have got an earlier one before them."""
@@ -129,6 +138,8 @@ class _LogCollector:
                 self._has_last |= time == self._last
                 if time and time <= after:
                     continue
+                self._first = self._first or time
+                self._size += len(line)
                 self._latest = max(self._latest, time)
                 self._held.append((time, text))
                 if self._latest:

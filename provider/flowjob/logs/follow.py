@@ -13,7 +13,8 @@ from flowjob.cluster.errors import ApiError, describe
 from flowjob.cluster.paths import pod_path
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.line_builder import TIME
-from flowjob.logs.lines import DISORDER, Progress, log_lines, split_line, tell_of_rotation
+from flowjob.logs.lines import DISORDER, Progress, log_lines, split_line
+from flowjob.logs.rotation import tell_of_missing
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.observation import Observation, container_status, is_started_again
 from flowjob.timeouts import LOG_FINISH_TIMEOUT, PROGRESS_SHOWN, STATUS_LAG
@@ -254,7 +255,8 @@ class LogFollower:
                 self._show(line)
             elif (text := self._cursor.take(line)) is not None:
                 if self._cursor.lost_after is not None:
-                    tell_of_rotation(self._pod, self._stream.container, self._cursor.lost_after)
+                    which = f"after {self._cursor.lost_after}"
+                    tell_of_missing(self._pod, self._stream.container, which)
                     self._cursor.lost_after = None
                 self._emit(self._stream.prefix + text)
 

@@ -153,17 +153,6 @@ def _is_kubelets(line: bytes, pod: KubernetesObject, container: str) -> bool:
     return True
 
 
-def tell_of_rotation(pod: KubernetesObject, container: str, after: str) -> None:
-    """Say that a node keeps no longer what a container wrote after this time."""
-    log.warning(
-        "Lines of container %r of pod %s after %s may be missing: the flow writes faster than they "
-        "are read here, and its node has rotated the log",
-        container,
-        pod["metadata"]["name"],
-        after,
-    )
-
-
 def split_line(line: bytes) -> tuple[str, str]:
     """Return the time of a line, in UTC and in a form that sorts, and its text.
 
