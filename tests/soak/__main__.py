@@ -69,6 +69,9 @@ def soaked_airflow(node: Node, folder: Path) -> Iterator[AirflowInstance]:
         **kubernetes_connection(node.kubeconfig, NAMESPACE),
         **FRAGILE,
         "AIRFLOW__CORE__PARALLELISM": "24",
+        # A worker that is killed before it has begun leaves its task queued for so long.
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "10",
         "FLOW_IMAGE": FLOW_IMAGE,
         "FLOW_NAMESPACE": NAMESPACE,
         "FLOW_EFFECTS": str(folder),

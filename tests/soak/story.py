@@ -86,9 +86,11 @@ class Story:
     def excuses(self) -> list[str]:
         """Say where a kill is why a user's deed did not have the effect that it has otherwise."""
         return [
-            f"{deed.what} at a task that was {deed.state}, beside a kill"
+            f"{deed.what} at a task that was {deed.state}, beside {'a kill' if kill else 'its end'}"
             for deed in self.subject.deeds[-1:]
-            if deed.what == "clear" and self._kill_near(deed) and not self._ran_after(deed)
+            if deed.what == "clear"
+            and ((kill := self._kill_near(deed)) or self._end_near(deed))
+            and not self._ran_after(deed)
         ]
 
     # --- the checks -------------------------------------------------------------------------
@@ -137,11 +139,12 @@ class Story:
     def _did_not_run_anew(self) -> Iterator[str]:
         """A task that was cleared, or whose run was created again, runs its flow again.
 
-        Not one that was cleared while its worker was dead and not yet missed: that is lost.
+        Not one that was cleared while its worker was dead and not yet missed: that is lost. To
+        Airflow that is also one whose worker has just ended, of which it has not heard yet.
         """
         for deed in self.subject.deeds[-1:]:
             if deed.what in _BEGINS_ANEW and not self._ran_after(deed):
-                if deed.what == "clear" and self._kill_near(deed):
+                if deed.what == "clear" and (self._kill_near(deed) or self._end_near(deed)):
                     continue
                 yield f"no flow ran to its end after: {deed.what}"
 
@@ -217,6 +220,11 @@ class Story:
             kill.begun - _AFTER < deed.ended and deed.begun < (kill.ended or kill.begun) + _BEFORE
             for kill in self._hits()
         )
+
+    def _end_near(self, deed: Deed) -> bool:
+        """Whether the flow had ended, of which Airflow did not know yet."""
+        done = any(job.at < deed.begun and self._has_run(job) for job in self.jobs)
+        return deed.state == "running" and done
 
     def _was_hit(self) -> bool:
         """Whether a worker may have died while there was a Job."""

@@ -113,8 +113,8 @@ def outcome_of_exit(observation: Observation, exit_codes: Collection[int]) -> Ou
 
     :param observation: of the flow run, or of what is new of it.
     :param exit_codes: with which a flow is over, of the flow container.
-    :returns: None where it has not, where the spec itself has it started again after that code, or
-        where its pod is one of many.
+    :returns: None where it has not, where the spec itself has it started again after that code,
+        where its pod is one of many, or where its Job is about to end by itself.
     """
     if not exit_codes or has_many_pods(observation.job):
         return None
@@ -124,9 +124,17 @@ def outcome_of_exit(observation: Observation, exit_codes: Collection[int]) -> Ou
             state = termination(flow_container_status(pod), which)
             if state is None or state["exitCode"] not in exit_codes:
                 continue
-            if not has_restart_rule(pod, name, state["exitCode"]):
+            if has_restart_rule(pod, name, state["exitCode"]):
+                continue
+            if not _is_the_only_attempt(observation.job, pod):
                 return _failed_before_its_job(pod, state)
     return None
+
+
+def _is_the_only_attempt(job: KubernetesObject, pod: KubernetesObject) -> bool:
+    """Tell whether the end of a pod that has ended is its Job's, too."""
+    limit, policy = (job.get("spec") or {}).get("backoffLimit"), pod["spec"].get("restartPolicy")
+    return limit == 0 and policy == "Never" and not running_beside_ended_flow(pod)
 
 
 def _failed_before_its_job(pod: KubernetesObject, state: KubernetesObject) -> Outcome:

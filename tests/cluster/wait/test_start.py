@@ -109,6 +109,14 @@ def test_an_exit_code_that_ends_the_flow_run_ends_it_at_the_first_attempt(
     assert flow_runs.lines.count("nothing to do") in (1, 2)
 
 
+def test_a_job_that_ends_by_itself_with_such_an_exit_code_is_not_one_to_delete(
+    flow_runs: FlowRuns,
+) -> None:
+    job = flow_runs.create(flow_runs.manifest("exit 99"))
+    outcome = flow_runs.wait(job, exit_codes={99})
+    assert (outcome.status, outcome.exit_code, outcome.job_is_active) == ("failed", 99, False)
+
+
 @pytest.fixture
 def fast_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the clock that the product reads 15 minutes ahead."""
