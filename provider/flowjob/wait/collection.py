@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import is_forbidden
 from flowjob.cluster.patience import Say
+from flowjob.cluster.retries import delays
 from flowjob.cluster.watch import Changed, Opened, watch
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Collection:
         :param asked_again: seconds after which a right to watch that is missing is asked for again.
         :raises Exception: nothing can be seen any more; see ``watch``.
         """
+        retries = delays()
         while True:
             await self._was_listed_again.wait()
             try:
@@ -68,8 +70,12 @@ class Collection:
                         log.info("%s may be watched by now", self.path)
                         self._is_refused = False
                         self._begin(is_watched=True)
+                    if isinstance(event, Changed):
+                        retries = delays()
                     yield event
                 self._begin(is_watched=False)
+                # One that expires again and again must not have all read without a pause.
+                await asyncio.sleep(next(retries))
             except Exception as error:
                 self._begin(is_watched=False)
                 if not is_forbidden(error):
@@ -78,9 +84,11 @@ class Collection:
                 await asyncio.sleep(asked_again)
 
     def _begin(self, *, is_watched: bool) -> None:
+        has_changed = is_watched != self.is_watched
         self.is_watched = is_watched
         self.beginnings += 1
         if not is_watched:
             self._version = ""
             self._was_listed_again.clear()
-        self._on_gap()
+        if has_changed:
+            self._on_gap()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from contextlib import suppress
 
 import pytest
 
@@ -55,8 +56,9 @@ def _watches(server: FakeApiServer) -> None:
         server.tell("WATCH", path, Answer(goes_on=True))
 
 
-async def wait_for_all(cluster: Cluster, names: list[str]) -> list[str]:
-    async with asyncio.timeout(60), FlowRunWatch(cluster, "flows", "flow_run_id") as watch:
+async def wait_for_all(cluster: Cluster, names: list[str], asked_again: float = 60) -> list[str]:
+    watched = FlowRunWatch(cluster, "flows", "flow_run_id", asked_again=asked_again)
+    async with asyncio.timeout(60), watched as watch:
         ends = await asyncio.gather(
             *(
                 wait_for_end(
@@ -137,3 +139,35 @@ def test_what_changed_while_no_watch_was_open_is_read(
     gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}
     server.tell("WATCH", "/jobs", Answer(gone), Answer(goes_on=True))
     assert loop.run(wait_for_all(cluster, ["a"])) == ["succeeded"]
+
+
+def test_a_watch_that_expires_again_and_again_hammers_nobody(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    server.tell("GET", "/jobs", job_list(job("a"), version=5))
+    server.tell("WATCH", "/jobs", EXPIRED)
+
+    async def wait_a_while() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(3):
+                await wait_for_all(cluster, ["a"])
+
+    loop.run(wait_a_while())
+    assert server.count("WATCH", "/jobs") in range(2, 8)
+    assert server.count("GET", "/jobs") in range(2, 12)
+
+
+def test_who_may_not_watch_reads_more_and_more_seldom_although_the_right_is_asked_for_again(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    server.tell("GET", "/jobs", job_list(job("a"), version=5))
+    server.tell("WATCH", "/jobs", forbidden("watch", "jobs"))
+
+    async def wait_a_while() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(4):
+                await wait_for_all(cluster, ["a"], asked_again=0.1)
+
+    loop.run(wait_a_while())
+    assert server.count("WATCH", "/jobs") >= 5
+    assert server.count("GET", "/jobs") in range(2, 10)
