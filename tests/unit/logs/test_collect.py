@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -15,6 +16,7 @@ from flowjob.logs.selection import LogSelection
 from flowjob.status.observation import Observation
 from flowjob.worker.loop_thread import LoopThread
 from tests.support.fake_api_server import Answer, FakeApiServer, forbidden, job
+from tests.support.loop_hold import longest_hold
 
 JOB = job("sales")
 LINES = [f"2026-01-01T00:00:0{second}.000000001Z line {second}\n".encode() for second in range(9)]
@@ -150,3 +152,23 @@ def test_lines_that_a_node_has_rotated_away_since_the_last_time_are_told_of(
     assert lines == TOLD[4:]
     told = "Lines of container 'flow' of pod sales-1 after 2026-01-01T00:00:03.000000001Z may be"
     assert caplog.text.count(told) == (1 if kept_from == 4 else 0)
+
+
+def test_a_flood_of_lines_does_not_hold_up_a_kill(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    lines = b"".join(b"2026-01-01T00:00:00.%09dZ %d\n" % (n, n) for n in range(5_000))
+    server.tell("GET", "/sales-1/log", Answer(lines))
+
+    def emit(line: str) -> None:
+        """Take the line, as slowly as Airflow's log does."""
+        begun = time.thread_time()
+        while time.thread_time() - begun < 0.0002:
+            pass
+
+    async def collect() -> float:
+        async with longest_hold() as hold:
+            await collect_logs(cluster, JOB, LogSelection(), emit, {}, is_over=True)
+        return hold.seconds
+
+    assert loop.run(collect()) < 0.05
