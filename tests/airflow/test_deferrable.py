@@ -366,6 +366,7 @@ class Waits:
         self._airflow.client.wait_for(condition, what, seconds)
 
 
+@pytest.mark.alone
 def test_two_hundred_tasks_wait_on_one_watch_and_hear_of_each_end_within_a_second(
     world: World, audit_log: AuditLog, airflow_namespace: str
 ) -> None:
@@ -382,7 +383,6 @@ def test_two_hundred_tasks_wait_on_one_watch_and_hear_of_each_end_within_a_secon
     watches: dict[str, Any] = {"verb": "watch", "user_agent": "flowjob/"}
     watches["namespace"] = airflow_namespace
     wait_for(lambda: audit_log.count(since=restarted, **watches) >= 2, "the triggerer's watches")
-    world.airflow.triggerer.prefer()
     ended = waits.end_jobs()
     waits.wait_for_success()
     fired = waits.fired()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,8 @@ _LATE_CREATION = 40.0
 # Seconds before a deed in which a killed process may not have been missed yet, and after it in
 # which its end may keep the deed from being heard of.
 _BEFORE, _AFTER = 45.0, 20.0
+# Seconds in which Airflow hears of the end of a task's process.
+_HEARD = 5.0
 _OF_ALL = {SCHEDULER, SCHEDULER_ALONE, TRIGGERER, AIRFLOW_API, KUBE_API}
 
 _MARKED = {
@@ -222,9 +225,14 @@ class Story:
         )
 
     def _end_near(self, deed: Deed) -> bool:
-        """Whether the flow had ended, of which Airflow did not know yet."""
-        done = any(job.at < deed.begun and self._has_run(job) for job in self.jobs)
-        return deed.state == "running" and done
+        """Whether the flow had just ended, of which Airflow did not know yet."""
+        ends = (
+            datetime.fromisoformat(condition["lastTransitionTime"]).timestamp()
+            for job in self.left
+            for condition in job.get("status", {}).get("conditions") or []
+            if "lastTransitionTime" in condition
+        )
+        return deed.state == "running" and any(0 <= deed.begun - end < _HEARD for end in ends)
 
     def _was_hit(self) -> bool:
         """Whether a worker may have died while there was a Job."""

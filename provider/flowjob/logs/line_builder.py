@@ -12,6 +12,8 @@ TIME = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d) "
 
 # Bytes of a line that are kept: somebody is to read it.
 LONGEST_LINE = 256 * 1024
+# Carriage returns within a line that make it a progress bar.
+_RETURNS_OF_BAR = 3
 # Bytes in which the time before a line ends.
 _LONGEST_TIME = 64
 
@@ -19,13 +21,15 @@ _LONGEST_TIME = 64
 class LineBuilder:
     """Builds one line, in bounded memory.
 
-    Of what a carriage return takes back, as progress bars do, the last state is kept, as a terminal
-    shows it; of a line that is too long, its beginning.
+    Of what carriage returns take back, as progress bars do, the last state is kept, as a terminal
+    shows it: from the third on, as one or two may stand in any text. Of a line that is too long,
+    its beginning is kept.
     """
 
     def __init__(self) -> None:
         self._text = bytearray()
         self._cut = 0
+        self._is_bar = False
         #: The last state that a carriage return took back, empty: none.
         self.state = b""
 
@@ -51,7 +55,8 @@ class LineBuilder:
         begin = time.end() if time else 0
         end = len(self._text.rstrip(b"\r"))
         last = self._text.rfind(b"\r", begin, end)
-        if last >= 0:
+        self._is_bar = self._is_bar or self._text.count(b"\r", begin, end) >= _RETURNS_OF_BAR
+        if self._is_bar and last >= 0:
             state = self._text[self._text.rfind(b"\r", begin, last) + 1 or begin : last]
             self.state = bytes(self._text[:begin] + state) if state else self.state
             del self._text[begin : last + 1]

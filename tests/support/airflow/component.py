@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from tests.support.airflow import sessions
@@ -70,11 +69,6 @@ class Component:
                 extra_groups=None if self._user is None else [],
             )
         self._guard.watch_session(self._process.pid)
-
-    def prefer(self) -> None:
-        """Have it run before all else, where that is allowed: its own time is to be measured."""
-        with suppress(PermissionError):
-            os.setpriority(os.PRIO_PGRP, self.process_id, -10)
 
     def check_running(self) -> None:
         """Raise an error with the log's tail if the program has ended by itself."""

@@ -24,9 +24,10 @@ def built(*pieces: bytes) -> bytes:
         (b"plain", b"plain"),
         (b"", b""),
         (b"of a terminal\r", b"of a terminal"),
+        (b"a\rtext with one or two\rof them", b"a\rtext with one or two\rof them"),
         (b"\r  0%\r 50%\r100%", b"100%"),
-        (b"  0%\r 50%\r100%\r", b"100%"),
-        (b"  0%\r 50%\r\r\r", b" 50%"),
+        (b"  0%\r 50%\r 75%\r100%\r", b"100%"),
+        (b"  0%\r 25%\r 40%\r 50%\r\r\r", b" 50%"),
         (b"\r", b""),
     ],
 )
@@ -42,7 +43,7 @@ def test_what_a_terminal_shows_in_the_end_is_the_line(written: bytes, shown: byt
 
 def test_the_last_whole_state_of_a_progress_bar_is_known_before_it_is_done() -> None:
     builder = LineBuilder()
-    for piece in (STAMP, b"\r  0%", b"\r 50%\r10"):
+    for piece in (STAMP, b"\r  0%\r 25%", b"\r 50%\r10"):
         builder.add(piece)
     assert builder.state == STAMP + b" 50%"
     assert LineBuilder().state == b""
