@@ -77,6 +77,15 @@ def job(name: str, version: int = 1) -> Manifest:
     return {"kind": "Job", "apiVersion": "batch/v1", "metadata": metadata, "spec": spec}
 
 
+def completed_job(name: str) -> Manifest:
+    """Return a Job that has ended well."""
+    conditions = [{"type": "Complete", "status": "True"}]
+    return job(name, 9) | {"status": {"conditions": conditions, "succeeded": 1}}
+
+
+NO_PODS = Answer({"kind": "PodList", "metadata": {"resourceVersion": "1"}, "items": []})
+
+
 def job_list(*jobs: Manifest, version: int = 1, goes_on: str = "") -> Answer:
     """Answer with a page of a list; with `goes_on`, there is another one."""
     metadata = {"resourceVersion": str(version), "continue": goes_on}

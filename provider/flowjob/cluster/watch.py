@@ -16,7 +16,7 @@ from typing import Any
 from flowjob.cluster.answers import lines_of, read_object
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError, UnreadableAnswerError, is_expired
-from flowjob.cluster.patience import REFUSALS, Patience, Say
+from flowjob.cluster.patience import REFUSALS, Patience
 from flowjob.cluster.retries import delays
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.trimming import trimmed
@@ -39,7 +39,7 @@ class Changed:
 
 
 async def watch(
-    cluster: Cluster, path: str, label_selector: str, version: str, say: Say | None = None
+    cluster: Cluster, path: str, label_selector: str, version: str, patience: Patience
 ) -> AsyncGenerator[Opened | Changed]:
     """Yield each change of a collection, until what has changed is no longer known: read it then.
 
@@ -50,12 +50,11 @@ async def watch(
     :param path: REST path of the collection.
     :param label_selector: Kubernetes label selector of the objects.
     :param version: the resourceVersion of a list of them, from which on changes are told.
-    :param say: takes what is said while nothing can be seen; None (default): the log.
+    :param patience: of all the watches of it, one after the other.
     :raises ApiError: the right to watch is missing, or the namespace is.
     :raises ClusterError: the API server could not be reached for ten minutes.
     """
     retries = delays()
-    patience = cluster.patience(asked=f"the watch of {path}", say=say)
     while True:
         delay = next(retries)
         try:
@@ -74,7 +73,6 @@ async def watch(
                 return
             delay = max(delay, patience.take(error))
             if isinstance(error, UnreadableAnswerError):
-                await asyncio.sleep(delay)
                 return
         # Also after a clean end: a proxy that ends each watch at once must not be hammered.
         await asyncio.sleep(delay)

@@ -61,11 +61,14 @@ class Collection:
         :param asked_again: seconds after which a right to watch that is missing is asked for again.
         :raises Exception: nothing can be seen any more; see ``watch``.
         """
-        retries = delays()
+        asked = f"the watch of {self.path}"
+        retries, patience = delays(), cluster.patience(asked=asked, say=say)
         while True:
             await self._was_listed_again.wait()
             try:
-                async for event in watch(cluster, self.path, label_selector, self._version, say):
+                async for event in watch(
+                    cluster, self.path, label_selector, self._version, patience
+                ):
                     if self._is_refused:
                         log.info("%s may be watched by now", self.path)
                         self._is_refused = False
@@ -81,6 +84,7 @@ class Collection:
                 if not is_forbidden(error):
                     raise
                 self.take_refused(error)
+                patience = cluster.patience(asked=asked, say=say)
                 await asyncio.sleep(asked_again)
 
     def _begin(self, *, is_watched: bool) -> None:

@@ -44,7 +44,6 @@ class FlowRunWatch:
         asked_again: float = REMINDER,
     ) -> None:
         self._cluster = cluster
-        self._namespace = namespace
         self._selector = label_selector
         self._asked_again = asked_again
         self._followed = FollowedJobs()

@@ -22,7 +22,9 @@ def test_a_job_of_more_than_4_mib_does_not_end_the_watch_of_its_neighbours(
         path = jobs_path(namespace)
         async with (
             asyncio.timeout(60),
-            aclosing(watch(flow_runs.cluster, path, FLOW_RUN_ID_LABEL, "0")) as events,
+            aclosing(
+                watch(flow_runs.cluster, path, FLOW_RUN_ID_LABEL, "0", flow_runs.cluster.patience())
+            ) as events,
         ):
             async for event in events:
                 if not isinstance(event, Changed):

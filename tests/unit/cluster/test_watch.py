@@ -32,7 +32,8 @@ ENDED = event("MODIFIED", job("a", 9))
 async def seen_until(cluster: Cluster, uid: str) -> list[Opened | Changed]:
     """Return what is seen up to the change of the Job of this uid, or the end."""
     seen: list[Opened | Changed] = []
-    async with asyncio.timeout(60), aclosing(watch(cluster, PATH, "x", "5")) as events:
+    patience = cluster.patience(asked=f"the watch of {PATH}")
+    async with asyncio.timeout(60), aclosing(watch(cluster, PATH, "x", "5", patience)) as events:
         async for each in events:
             seen.append(each)
             if isinstance(each, Changed) and each.object["metadata"]["uid"] == uid:

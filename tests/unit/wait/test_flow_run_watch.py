@@ -13,7 +13,15 @@ from flowjob.status.outcome import Outcome
 from flowjob.wait.flow_run_watch import FlowRunWatch
 from flowjob.wait.until_end import wait_for_end
 from flowjob.worker.loop_thread import LoopThread
-from tests.support.fake_api_server import Answer, FakeApiServer, Manifest, event, job, job_list
+from tests.support.fake_api_server import (
+    NO_PODS,
+    Answer,
+    FakeApiServer,
+    completed_job,
+    event,
+    job,
+    job_list,
+)
 
 # Whose log a line goes to, as Airflow's triggerer tells.
 whose: ContextVar[str] = ContextVar("whose", default="")
@@ -41,15 +49,6 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> Logs:
     return handler
 
 
-def completed(name: str) -> Manifest:
-    conditions = [{"type": "Complete", "status": "True"}]
-    return job(name, 9) | {"status": {"conditions": conditions, "succeeded": 1}}
-
-
-def pods() -> Answer:
-    return Answer({"kind": "PodList", "metadata": {"resourceVersion": "1"}, "items": []})
-
-
 async def wait(cluster: Cluster, watch: FlowRunWatch, name: str) -> Outcome:
     whose.set(name)
     _, outcome = await wait_for_end(
@@ -70,10 +69,10 @@ def test_each_who_waits_is_told_what_for_while_the_api_server_is_away(
 ) -> None:
     away, ends = (
         Answer(b"", 503),
-        event("MODIFIED", completed("a")) + event("MODIFIED", completed("b")),
+        event("MODIFIED", completed_job("a")) + event("MODIFIED", completed_job("b")),
     )
     listed = job_list(job("a"), job("b"), version=5)
-    server.tell("GET", "/pods", pods())
+    server.tell("GET", "/pods", NO_PODS)
     server.tell("WATCH", "/pods", Answer(goes_on=True))
     server.tell("GET", "/jobs", *([away, away] if from_the_start else []), listed)
     server.tell("WATCH", "/jobs", *([] if from_the_start else [away, away]), Answer(ends))

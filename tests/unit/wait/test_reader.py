@@ -9,16 +9,18 @@ from contextlib import suppress
 import pytest
 
 from flowjob.cluster.api_server import Cluster
+from flowjob.exceptions import ClusterError
 from flowjob.wait.flow_run_watch import FlowRunWatch
 from flowjob.wait.until_end import wait_for_end
 from flowjob.worker.loop_thread import LoopThread
 from tests.support.fake_api_server import (
+    NO_PODS,
     PAGE,
     UNAUTHORIZED,
     Answer,
     Asked,
     FakeApiServer,
-    Manifest,
+    completed_job,
     forbidden,
     job,
     job_list,
@@ -26,15 +28,6 @@ from tests.support.fake_api_server import (
 )
 
 EXPIRED = status(410, "Expired", "The provided continue parameter is too old")
-
-
-def completed(name: str) -> Manifest:
-    conditions = [{"type": "Complete", "status": "True"}]
-    return job(name, 9) | {"status": {"conditions": conditions, "succeeded": 1}}
-
-
-def pods() -> Answer:
-    return Answer({"kind": "PodList", "metadata": {"resourceVersion": "1"}, "items": []})
 
 
 def names_of(asked: Asked) -> list[str]:
@@ -46,12 +39,12 @@ def names_of(asked: Asked) -> list[str]:
 
 
 def all_completed(asked: Asked) -> Answer:
-    return job_list(*map(completed, names_of(asked)), version=9)
+    return job_list(*map(completed_job, names_of(asked)), version=9)
 
 
 @pytest.fixture(autouse=True)
 def _watches(server: FakeApiServer) -> None:
-    server.tell("GET", "/pods", pods())
+    server.tell("GET", "/pods", NO_PODS)
     for path in ("/pods", "/jobs"):
         server.tell("WATCH", path, Answer(goes_on=True))
 
@@ -104,8 +97,8 @@ def test_what_is_read_is_whole_although_its_second_page_was_refused_for_a_moment
 
     def paged(asked: Asked) -> Answer:
         if "continue" not in asked.query:
-            return job_list(completed("a"), version=5, goes_on="page-2")
-        return next(refused, job_list(completed("b"), version=5))
+            return job_list(completed_job("a"), version=5, goes_on="page-2")
+        return next(refused, job_list(completed_job("b"), version=5))
 
     server.tell("GET", "/jobs", paged)
     assert loop.run(wait_for_all(cluster, ["a", "b"])) == ["succeeded", "succeeded"]
@@ -116,7 +109,7 @@ def test_a_job_whose_labels_were_changed_is_read_by_its_name(
     cluster: Cluster, server: FakeApiServer, loop: LoopThread
 ) -> None:
     server.tell("GET", "/jobs", job_list(version=5))
-    server.tell("GET", "/jobs/a", Answer(job("a")), Answer(completed("a")))
+    server.tell("GET", "/jobs/a", Answer(job("a")), Answer(completed_job("a")))
     assert loop.run(wait_for_all(cluster, ["a"])) == ["succeeded"]
 
 
@@ -127,7 +120,7 @@ def test_one_odd_object_costs_its_neighbours_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     odd = {"metadata": {"name": "odd"}}
-    server.tell("GET", "/jobs", job_list(odd, completed("a"), version=5))
+    server.tell("GET", "/jobs", job_list(odd, completed_job("a"), version=5))
     assert loop.run(wait_for_all(cluster, ["a"])) == ["succeeded"]
     assert "'odd', is left out" in caplog.text
 
@@ -171,3 +164,13 @@ def test_who_may_not_watch_reads_more_and_more_seldom_although_the_right_is_aske
     loop.run(wait_a_while())
     assert server.count("WATCH", "/jobs") >= 5
     assert server.count("GET", "/jobs") in range(2, 10)
+
+
+def test_a_watch_of_which_nothing_can_be_read_is_given_up_although_lists_can(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowjob.cluster.transport.PATIENCE", 2)
+    server.tell("GET", "/jobs", job_list(job("a"), version=5))
+    server.tell("WATCH", "/jobs", PAGE)
+    with pytest.raises(ClusterError, match=r"to the watch of .*/jobs for 2 s"):
+        loop.run(wait_for_all(cluster, ["a"]))
