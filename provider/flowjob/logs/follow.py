@@ -154,8 +154,9 @@ class LogFollower:
 
     def _give_stream_time(self) -> None:
         """Give the stream of an ended flow run up soon, unless lines still come."""
-        if self._job_ended and self._stream_limit is not None:
-            self._stream_limit.reschedule(asyncio.get_running_loop().time() + STATUS_LAG)
+        limit = self._stream_limit
+        if self._job_ended and limit is not None and not limit.expired():
+            limit.reschedule(asyncio.get_running_loop().time() + STATUS_LAG)
 
     async def run(self) -> None:
         """Follow the log until the container has ended for good and its log is read.
@@ -195,7 +196,11 @@ class LogFollower:
         limit = asyncio.timeout(STATUS_LAG if self._job_ended else None)
         try:
             async with limit as self._stream_limit:
-                await self._read(follow=True)
+                try:
+                    await self._read(follow=True)
+                finally:
+                    # What comes after the stream has no use for its limit.
+                    self._stream_limit = None
         except Exception as error:
             if limit.expired():
                 return
@@ -204,8 +209,6 @@ class LogFollower:
             await self._refresh()
         else:
             await self._wait_for_news(STATUS_LAG)
-        finally:
-            self._stream_limit = None
 
     async def _wait_for_news(self, longest: float) -> None:
         try:

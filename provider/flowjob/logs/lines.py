@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import time
 from collections.abc import AsyncGenerator
@@ -129,7 +130,8 @@ async def _lines(
 async def _built(answer: ClientResponse, *, with_progress: bool) -> AsyncGenerator[bytes]:
     """Yield each line, now and then that one goes on, and what is left of one."""
     builder: LineBuilder | None = None
-    told_at = time.monotonic()
+    # What a node passes on of an unfinished line is a lot of it: its first is told at once.
+    told_at = -math.inf
     async for piece, ends_line in pieces_of(answer):
         if builder is None and ends_line and b"\r" not in piece and len(piece) <= LONGEST_LINE:
             yield piece

@@ -53,7 +53,7 @@ BAR = """
 i=0
 while [ $i -lt 600 ]; do
   printf '\\r%d of 600 steps of the first epoch, and there will be many more of them later on' $i
-  i=$((i+1)); [ $i = 400 ] && sleep 4
+  i=$((i+1)); [ $i = 400 ] && sleep 8
 done
 echo; echo trained
 """

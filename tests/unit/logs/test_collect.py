@@ -23,6 +23,15 @@ LINES = [f"2026-01-01T00:00:0{second}.000000001Z line {second}\n".encode() for s
 TOLD = [f"line {second}" for second in range(9)]
 
 
+def running_pod() -> KubernetesObject:
+    running = pod()
+    running["status"] = {
+        "phase": "Running",
+        "containerStatuses": [{"name": "flow", "restartCount": 0, "state": {"running": {}}}],
+    }
+    return running
+
+
 def pod(name: str = "sales-1", owner: str = "uid-of-sales") -> KubernetesObject:
     metadata = {
         "name": name,
@@ -103,6 +112,39 @@ def test_a_bad_gateway_at_a_containers_end_costs_a_followed_log_no_line(
         log = FlowLog(cluster, LogSelection(), lines.append)
         log.see(Observation(JOB, {"uid-of-sales-1": pod()}))
         async with asyncio.timeout(20):
+            await log.finish()
+        await log.close()
+
+    loop.run(follow())
+    assert lines == TOLD
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(Answer(LINES[0], breaks=True), id="broke off"),
+        pytest.param(Answer(LINES[0]), id="came to its end"),
+    ],
+)
+def test_an_end_that_is_seen_right_after_a_stream_costs_neither_the_task_nor_a_line(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread, first: Answer
+) -> None:
+    server.tell("GET", "/sales-1/log", first, Answer(b"".join(LINES)))
+    server.tell("GET", "/pods/sales-1", Answer({"kind": "Pod"} | pod()))
+    lines: list[str] = []
+    has_begun = asyncio.Event()
+
+    def take(line: str) -> None:
+        lines.append(line)
+        has_begun.set()
+
+    async def follow() -> None:
+        log = FlowLog(cluster, LogSelection(), take)
+        log.see(Observation(JOB, {"uid-of-sales-1": running_pod()}))
+        async with asyncio.timeout(20):
+            await has_begun.wait()
+            # The pod's end and the Job's are seen at once, as after an outage.
+            log.see(Observation(JOB, {"uid-of-sales-1": pod()}))
             await log.finish()
         await log.close()
 
