@@ -16,6 +16,7 @@ from tests.support.airflow.client import (
     AirflowClient,
     AirflowClientError,
     AirflowNotFoundError,
+    AirflowServerError,
     AirflowUnreachableError,
 )
 from tests.support.wait import wait_for
@@ -145,11 +146,11 @@ class Users:
         return self._persist(ask)
 
     def _persist(self, request: Callable[[], T]) -> T:
-        """Ask until there is an answer."""
+        """Ask until there is an answer, as a user does."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
                 return request()
-            except AirflowUnreachableError:
+            except (AirflowUnreachableError, AirflowServerError):
                 if time.monotonic() > deadline or self._stop.wait(_INTERVAL):
                     raise

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flowjob.flow_run import FlowRun, airflow_of, annotation, is_named_after_its_flow_run
+from flowjob.flow_run import (
+    FlowRun,
+    airflow_of,
+    annotation,
+    flow_run_id_of,
+    is_named_after_its_flow_run,
+)
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.job import is_active, is_being_deleted, true_condition
 from flowjob.status.observation import created_at
@@ -49,6 +55,28 @@ def sort_earlier_jobs(flow_run: FlowRun, jobs: list[KubernetesObject]) -> Earlie
         in_the_way=[job for job in own if job is not adopted and _may_run(job)],
         doubtful=[job for job in made_by_us if airflow_of(flow_run, job) is None and _may_run(job)],
     )
+
+
+def sort_jobs_beside(
+    flow_run: FlowRun, jobs: list[KubernetesObject]
+) -> tuple[list[KubernetesObject], KubernetesObject | None]:
+    """Choose among the Jobs with the identifier, when this flow run has just got one of its own.
+
+    Of two workers that launch at once neither sees the other's Job before its own is there, such as
+    one that Airflow does not want any more, and the one that has its place. The later one's stays:
+    Airflow's id of a try begins with the time (UUID of version 7).
+
+    :returns: the Jobs of earlier tries, which are in the way; and one of a later try, for which
+        this flow run's is to go.
+    """
+    own = [
+        job
+        for job in jobs
+        if is_named_after_its_flow_run(job) and airflow_of(flow_run, job) is True
+    ]
+    later = [job for job in own if flow_run_id_of(job) > flow_run.flow_run_id]
+    earlier = [job for job in own if flow_run_id_of(job) < flow_run.flow_run_id and _may_run(job)]
+    return earlier, max(later, key=flow_run_id_of, default=None)
 
 
 def _may_run(job: KubernetesObject) -> bool:

@@ -8,19 +8,18 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from flowjob.cluster.api_server import Cluster
-from flowjob.cluster.patience import REFUSALS
 from flowjob.exceptions import (
     ClusterError,
     FlowJobError,
     FlowRunCancelledError,
     RequestStoppedError,
 )
-from flowjob.flow_run import IDENTIFIER_LABEL, FlowRun, flow_run_id_of
+from flowjob.flow_run import FlowRun, flow_run_id_of
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.launch.earlier_jobs import sort_earlier_jobs
-from flowjob.status.job import is_active, is_being_deleted
+from flowjob.launch.other_tries import OtherTries, run_unless
+from flowjob.status.job import is_being_deleted
 from flowjob.status.outcome import Outcome
-from flowjob.wait.until_gone import wait_until_gone
+from flowjob.timeouts import LAUNCH_AT_ONCE
 
 T = TypeVar("T")
 
@@ -42,6 +41,8 @@ class Execution:
         # What was sent to be created, with or without an answer.
         self._sent: KubernetesObject | None = None
         self._killed = asyncio.Event()
+        # Nothing is to be launched any more.
+        self._stopped = asyncio.Event()
         self._kill_ended = asyncio.Event()
         self._kill_error: ClusterError | None = None
         self._is_deleted = False
@@ -57,11 +58,14 @@ class Execution:
             room; None (default): any number.
         :raises FlowRunCancelledError: it was killed before there was a Job.
         :raises JobRefusedError: the API server refuses the Job.
-        :raises ClusterError: the API server gave no usable answer, or an earlier Job does not go.
+        :raises ClusterError: the API server gave no usable answer, an earlier Job does not go, a
+            later try has a Job, or ``leave`` came before there was one.
         """
         try:
             return await self._become(self._launch(flow_run, manifest, limit))
-        except (FlowRunCancelledError, RequestStoppedError):
+        except RequestStoppedError:
+            if not self._killed.is_set():
+                raise ClusterError("the worker is to end: a later try launches the Job") from None
             await self._kill_ended.wait()
             self.raise_if_killed()
             raise
@@ -92,7 +96,7 @@ class Execution:
         :raises FlowRunCancelledError: it was killed.
         :raises ClusterError: the API server gave no usable answer.
         """
-        waiting = await self._unless(self._kill_ended, outcome)
+        waiting = await run_unless(self._kill_ended, outcome)
         self.raise_if_killed()
         return waiting.result()
 
@@ -102,6 +106,7 @@ class Execution:
         Whether it was deleted, ``end_of_kill`` tells.
         """
         self._killed.set()
+        self._stopped.set()
         try:
             job = await self._find_job()
             if job is not None:
@@ -112,6 +117,10 @@ class Execution:
             log.error("The Job of the flow run goes on: %s", error)
         finally:
             self._kill_ended.set()
+
+    def leave(self) -> None:
+        """Launch no Job where there is none yet: the worker is to end, and a later try does."""
+        self._stopped.set()
 
     def raise_if_killed(self) -> None:
         """Tell whether ``kill`` was called.
@@ -161,77 +170,24 @@ class Execution:
     async def _launch(
         self, flow_run: FlowRun, manifest: KubernetesObject, limit: float | None
     ) -> KubernetesObject:
-        adopted = await self._settle_earlier_jobs(
-            flow_run, manifest["metadata"]["namespace"], limit
-        )
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        namespace = manifest["metadata"]["namespace"]
+        others = OtherTries(self._cluster, flow_run, namespace, limit, self._stopped)
+        adopted = await others.settle()
         if adopted is not None:
             return adopted
         while True:
-            self.raise_if_killed()
+            if self._stopped.is_set():
+                raise RequestStoppedError("nothing is to be launched any more")
             self._sent = manifest
-            job = await self._cluster.create_job(manifest, limit=limit, stop=self._killed)
+            job = await self._cluster.create_job(manifest, limit=limit, stop=self._stopped)
             if not is_being_deleted(job):
                 log.info("Created the Job %(name)s in namespace %(namespace)s", job["metadata"])
+                if loop.time() - begun > LAUNCH_AT_ONCE:
+                    await others.settle_beside(job)
                 return job
-            await self._wait_until_gone([job], limit)
-
-    async def _settle_earlier_jobs(
-        self, flow_run: FlowRun, namespace: str, limit: float | None
-    ) -> KubernetesObject | None:
-        """Remove the Jobs of earlier tries that are in the way; return the one to go on with.
-
-        A first try looks, too: its run may have been deleted and made again.
-        """
-        selector = f"{IDENTIFIER_LABEL}={flow_run.task_instance.identifier}"
-        try:
-            patience = self._cluster.patience(REFUSALS) if flow_run.try_number > 1 else None
-            jobs = await self._cluster.list_jobs(
-                namespace, selector, patience=patience, stop=self._killed
-            )
-        except RequestStoppedError:
-            raise
-        except ClusterError as error:
-            if flow_run.try_number > 1:
-                raise
-            log.warning("Whether an earlier run of this task left a Job is not known: %s", error)
-            return None
-        earlier = sort_earlier_jobs(flow_run, jobs)
-        for job in earlier.doubtful:
-            log.warning(
-                "The Job %s may be an earlier one of this task, or one of another Airflow: it is "
-                "left alone; set [flowjob] airflow_name to a name that no other Airflow has",
-                job["metadata"]["name"],
-            )
-        for job in earlier.in_the_way:
-            await self._cluster.delete_job(job, stop=self._killed)
-        await self._wait_until_gone(earlier.in_the_way, limit)
-        if earlier.adopted is not None:
-            log.info(
-                "Adopted the Job %s of an earlier try, which %s",
-                earlier.adopted["metadata"]["name"],
-                "goes on" if is_active(earlier.adopted) else "has succeeded",
-            )
-        return earlier.adopted
-
-    async def _wait_until_gone(self, jobs: list[KubernetesObject], limit: float | None) -> None:
-        for job in jobs:
-            log.info("Waiting until the earlier Job %s is gone", job["metadata"]["name"])
-            waiting = await self._unless(self._killed, wait_until_gone(self._cluster, job, limit))
-            self.raise_if_killed()
-            waiting.result()
-
-    @staticmethod
-    async def _unless(event: asyncio.Event, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run a coroutine until it has ended or the event comes, which cancels it."""
-        running = asyncio.create_task(coroutine)
-        stopping = asyncio.create_task(event.wait())
-        try:
-            await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
-            return running
-        finally:
-            for task in (running, stopping):
-                task.cancel()
-            await asyncio.gather(running, stopping, return_exceptions=True)
+            await others.wait_until_gone([job])
 
 
 async def _given(job: KubernetesObject) -> KubernetesObject:

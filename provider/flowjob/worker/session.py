@@ -48,28 +48,29 @@ class WorkerSession:
         return self._loop.run(coroutine)
 
     def on_kill(self) -> None:
-        """Start to delete the Job if the task was ended in Airflow; else the Job goes on.
+        """Start to delete the Job if the task was ended in Airflow; else it is left to a later try.
 
         Airflow calls an operator's ``on_kill`` for a worker that is merely shut down, too, and in
         a signal handler, which may not wait.
         """
-        self._loop.start(self._on_kill())
+        self._loop.start(self._end())
+
+    def end(self) -> None:
+        """Do what ``on_kill`` does, and wait for it: the flow run's next step hears of it."""
+        self._loop.run(self._end())
 
     def raise_if_ended(self) -> None:
         """Delete the Job if the task was ended in Airflow meanwhile.
 
         :raises FlowRunCancelledError: it was.
         """
-        self.kill_if_ended()
+        self._loop.run(self._kill_if_ended())
         self.execution.raise_if_killed()
 
-    def kill_if_ended(self) -> None:
-        """Kill the flow run if the task was ended in Airflow: its next step hears of it."""
-        self._loop.run(self._kill_if_ended())
-
-    async def _on_kill(self) -> None:
+    async def _end(self) -> None:
         if not await self._kill_if_ended():
-            log.info("The worker is to end: the Job goes on, and a later try adopts it")
+            self.execution.leave()
+            log.info("The worker is to end: its Job goes on, and a later try adopts it")
 
     async def _kill_if_ended(self) -> bool:
         key = self.flow_run.task_instance

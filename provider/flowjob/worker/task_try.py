@@ -92,7 +92,7 @@ class TaskTry:
             if self._is_to_end:
                 # It was too early for a session: the connection was just being loaded. The step
                 # goes as far as to know whether there is a Job, which is deleted then.
-                session.kill_if_ended()
+                session.end()
             yield
         except FlowRunCancelledError as error:
             self._push_cancelled("Killed", f"the task was ended in Airflow: {error}")

@@ -24,6 +24,10 @@ class AirflowUnreachableError(AirflowClientError):
     """Says that the API server gave no answer, as while it is started again."""
 
 
+class AirflowServerError(AirflowClientError):
+    """Says that the API server failed, as when its transaction lost against the scheduler's."""
+
+
 class AirflowNotFoundError(AirflowClientError):
     """Says that there is no such thing."""
 
@@ -306,7 +310,8 @@ class AirflowClient:
                 f"Airflow at {self._base_url} gave no answer to {method} {path}: {error!r}"
             ) from error
         if response.is_error:
-            kind = AirflowNotFoundError if response.status_code == 404 else AirflowClientError
+            kind = AirflowServerError if response.is_server_error else AirflowClientError
+            kind = AirflowNotFoundError if response.status_code == 404 else kind
             raise kind(
                 f"Airflow refused {method} {path} with {response.status_code}: {response.text}"
             )

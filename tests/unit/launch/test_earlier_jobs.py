@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flowjob.flow_run import FlowRun
-from flowjob.launch.earlier_jobs import sort_earlier_jobs
+from flowjob.launch.earlier_jobs import sort_earlier_jobs, sort_jobs_beside
 from tests.unit.test_flow_run import FLOW_RUN
 
 SECOND = replace(FLOW_RUN, flow_run_id="0198f3a1-7c1e-7d2a-9b3c-second000000", try_number=2)
@@ -99,3 +99,17 @@ def test_a_copy_of_a_job_that_somebody_made_is_left_alone() -> None:
         found = sort_earlier_jobs(flow_run, [original, copied])
         assert copied not in (found.adopted, *found.in_the_way, *found.doubtful)
     assert sort_earlier_jobs(SECOND, [original, copied]).adopted is original
+
+
+def test_of_jobs_that_were_launched_at_once_a_later_trys_stays_also_when_it_has_ended() -> None:
+    own, later = job("a"), job("b", of=SECOND, ended="Complete")
+    assert sort_jobs_beside(FLOW_RUN, [own, later]) == ([], later)
+    assert sort_jobs_beside(SECOND, [own, later]) == ([own], None)
+
+
+def test_beside_the_own_job_those_that_have_ended_copies_and_foreign_ones_are_left_alone() -> None:
+    copy = job("copy")
+    copy["metadata"]["name"] = "copied-to-debug-it"
+    foreign = job("foreign", of=replace(FLOW_RUN, airflow="http://other"))
+    ended = [job("failed", ended="Failed"), job("complete", ended="Complete")]
+    assert sort_jobs_beside(SECOND, [copy, foreign, *ended]) == ([], None)
