@@ -75,7 +75,7 @@ test-oldest: ## Run the unit and Airflow tests with the oldest versions supporte
 test-kubernetes: setup ## Run the cluster's tests on each version in KUBERNETES="1.34 1.35 ..."
 	@failed=; for version in $(KUBERNETES); do \
 		echo "Kubernetes $$version"; export FLOWJOB_KUBERNETES=$$version; \
-		$(BIN)/python -m tests.support.build && $(BIN)/pytest tests/cluster \
+		$(BIN)/python -m tests.support.build && $(BIN)/pytest -n $(WORKERS) tests/cluster \
 			|| failed="$$failed $$version"; \
 	done; if [ -n "$$failed" ]; then echo "failed on:$$failed"; exit 1; fi
 

@@ -5,7 +5,10 @@ Pure: no Airflow, no Kubernetes client.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
+from functools import lru_cache
+from typing import Any
 
 from flowjob.kubernetes_object import KubernetesObject, flow_container_of, job_of_flow_container
 
@@ -53,15 +56,20 @@ def trimmed(item: KubernetesObject) -> KubernetesObject:
         kept["spec"] = kept.get("spec", {}) | _only(_JOB_SPEC, spec)
         return {**kept, "status": _only(_JOB_STATUS, status)}
     owners = metadata.get("ownerReferences") or []
-    kept["metadata"]["ownerReferences"] = _each(("controller", "uid"), owners)
-    kept["spec"] = _only(_POD_SPEC, spec)
+    kept["metadata"]["ownerReferences"] = _shared(_each(("controller", "uid"), owners))
+    containers = {
+        name: _each(_CONTAINER, spec[name])
+        for name in ("initContainers", "containers")
+        if spec.get(name)
+    }
+    kept["spec"] = _shared(_only(_POD_SPEC, spec) | containers)
     kept["status"] = _only(_POD_STATUS, status)
     conditions = status.get("conditions") or []
-    kept["status"]["conditions"] = [c for c in conditions if c["type"] in _POD_CONDITIONS]
-    for name in ("initContainers", "containers"):
-        kept["spec"][name] = _each(_CONTAINER, spec.get(name) or [])
+    if conditions := [c for c in conditions if c["type"] in _POD_CONDITIONS]:
+        kept["status"]["conditions"] = conditions
     for name in ("initContainerStatuses", "containerStatuses"):
-        kept["status"][name] = _each(_CONTAINER_STATUS, status.get(name) or [])
+        if status.get(name):
+            kept["status"][name] = _each(_CONTAINER_STATUS, status[name])
     return kept
 
 
@@ -71,3 +79,16 @@ def _only(names: Collection[str], item: KubernetesObject) -> KubernetesObject:
 
 def _each(names: Collection[str], items: list[KubernetesObject]) -> list[KubernetesObject]:
     return [_only(names, item) for item in items]
+
+
+def _shared(value: Any) -> Any:
+    """Return one object for all that are equal, as the pods of a Job are in most.
+
+    What is kept costs the garbage collector time, in which all who wait are held up.
+    """
+    return _loaded(json.dumps(value))
+
+
+@lru_cache(1024)
+def _loaded(text: str) -> Any:
+    return json.loads(text)

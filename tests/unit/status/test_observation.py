@@ -36,6 +36,14 @@ def test_what_is_kept_of_a_pod_tells_whose_it_is() -> None:
     assert "secret" not in str(kept)
 
 
+def test_what_the_pods_of_a_job_have_in_common_is_kept_once() -> None:
+    pods = [pod({"uid": "j", "controller": True}) for _ in range(1000)]
+    assert len({id(trimmed(each)["spec"]) for each in pods}) == 1
+    pods[0]["spec"]["nodeName"] = "another"
+    assert trimmed(pods[0])["spec"]["nodeName"] == "another"
+    assert "nodeName" not in trimmed(pods[1])["spec"]
+
+
 def test_a_list_that_was_long_on_its_way_does_not_take_an_end_back() -> None:
     observation = Observation(JOB)
     running, ended = pod(), pod(phase="Succeeded")
