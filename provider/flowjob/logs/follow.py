@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
-from datetime import datetime
 
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError, describe
 from flowjob.cluster.paths import pod_path
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.logs.line_builder import TIME
-from flowjob.logs.lines import DISORDER, Progress, log_lines, split_line
+from flowjob.logs.cursor import LogCursor
+from flowjob.logs.lines import Progress, log_lines, split_line
 from flowjob.logs.rotation import tell_of_missing
 from flowjob.logs.selection import LogSelection, LogStream
-from flowjob.status.observation import Observation, container_status, is_started_again
+from flowjob.status.observation import (
+    Observation,
+    container_status,
+    is_started_again,
+    termination,
+)
 from flowjob.timeouts import LOG_FINISH_TIMEOUT, PROGRESS_SHOWN, STATUS_LAG
 
 log = logging.getLogger(__name__)
@@ -25,94 +28,6 @@ Emit = Callable[[str], None]
 
 # Of thousands of pods that cannot be read, so many are told one by one.
 _ERRORS_TOLD = 10
-# So many timestamps are kept before the old ones are forgotten.
-_PRUNE_AT = 10_000
-
-
-class LogCursor:
-    """How far a log was read, and which of its last lines were seen.
-
-    Kubernetes' ``sinceTime`` has whole seconds, so a log that is taken up again begins with lines
-    that were read before; their timestamps tell them. CRI-O gives all lines of one write the same:
-    there, the position among those of one timestamp does.
-    """
-
-    def __init__(self) -> None:
-        # By timestamp: how many lines were taken, and how many came since the log was last begun.
-        self._taken: dict[bytes, int] = {}
-        self._came: dict[bytes, int] = {}
-        self._latest: datetime | None = None
-        # The timestamp of the last line that was taken, and its position; and whether a log that is
-        # read again has not come to it yet.
-        self._last: tuple[re.Match[bytes], int] | None = None
-        self._is_behind = False
-        #: The time of the last line before some that are missing, as far as is known; None: none.
-        self.lost_after: str | None = None
-        self._prune_at = _PRUNE_AT
-
-    @property
-    def since(self) -> str | None:
-        """From when the log is to be read again (RFC 3339), None: from its beginning."""
-        return (self._latest - DISORDER).isoformat() if self._latest else None
-
-    def begin(self) -> None:
-        """Take it that the log is read from ``since`` on again."""
-        self._came.clear()
-        # A line that stood far out of order does not come again.
-        self._is_behind = (
-            self._last is not None
-            and self._latest is not None
-            and _second_of(self._last[0]) >= self._latest - DISORDER
-        )
-
-    def take(self, line: bytes) -> str | None:
-        """Return the text of a line ``TIMESTAMP TEXT``, None where it was taken before.
-
-        A node keeps a long line in pieces of 16 KiB, each with its time: a log that is read again
-        may begin with the last of them, which was told with its line.
-        """
-        match = TIME.match(line)
-        if match is None:
-            # A fragment, as the rotation of a log leaves it.
-            return None if self._is_behind else line.decode(errors="replace")
-        timestamp, text = match.group(), line[match.end() :]
-        position = self._came[timestamp] = self._came.get(timestamp, 0) + 1
-        if position <= self._taken.get(timestamp, 0):
-            if self._last and (timestamp, position) == (self._last[0].group(), self._last[1]):
-                self._is_behind = False
-            return None
-        if self._is_behind and self._last:
-            if _moment_of(match) < _moment_of(self._last[0]):
-                return None
-            # It would have come before: its log was rotated away.
-            self.lost_after = self._last[0].group().decode().strip()
-        self._is_behind = False
-        self._last = match, position
-        self._taken[timestamp] = position
-        second = _second_of(match)
-        self._latest = max(second, self._latest or second)
-        if len(self._taken) >= self._prune_at:
-            self._prune(self._latest - DISORDER)
-        return text.decode(errors="replace")
-
-    def _prune(self, since: datetime) -> None:
-        """Forget the lines that are not sent again; seldom, as a burst may be in one second."""
-        kept = {
-            stamp
-            for stamp in self._taken
-            if (match := TIME.match(stamp)) and _second_of(match) >= since
-        }
-        self._taken = {stamp: self._taken[stamp] for stamp in kept}
-        self._came = {stamp: count for stamp, count in self._came.items() if stamp in kept}
-        self._prune_at = max(_PRUNE_AT, 2 * len(kept))
-
-
-def _moment_of(match: re.Match[bytes]) -> tuple[datetime, bytes]:
-    return _second_of(match), (match[2] or b"").ljust(10, b"0")
-
-
-def _second_of(match: re.Match[bytes]) -> datetime:
-    return datetime.fromisoformat((match[1] + match[3]).decode())
 
 
 class LogFollower:
@@ -171,18 +86,23 @@ class LogFollower:
             self._cursor = LogCursor()
 
     async def _run(self) -> None:
-        restarts = 0
+        restarts, read = 0, ""
         while True:
             self._news.clear()
             status = container_status(self._pod, self._stream.container) or {}
             state = status.get("state") or {}
+            ended, before = termination(status), termination(status, "lastState")
             if status.get("restartCount", 0) > restarts:
                 restarts = status["restartCount"]
-                await self._read_to_end(previous=True)
-            ended = state.get("terminated")
+                if not read or _run_of(before) != read:
+                    await self._read_to_end(previous=True)
             if ended and (self._job_ended or not self._is_started_again(ended)):
                 await self._read_to_end()
                 return
+            if "running" not in state and _run_of(ended or before) not in ("", read):
+                # At once: its kubelet may have removed it by the time that the next run is seen.
+                await self._read_to_end()
+                read = _run_of(ended or before)
             if "running" in state:
                 await self._follow()
             if self._job_ended:
@@ -272,6 +192,11 @@ class LogFollower:
 
     def _is_started_again(self, ended: KubernetesObject) -> bool:
         return is_started_again(self._pod, self._stream.container, ended["exitCode"])
+
+
+def _run_of(ended: KubernetesObject | None) -> str:
+    """Return which run of a container has ended, by the id that each has; empty: unknown."""
+    return (ended or {}).get("containerID") or ""
 
 
 class FlowLog:

@@ -25,7 +25,8 @@ def merge_variables(
     """Put ours first, then the spec's, then what is new of the user's; the user's win over all.
 
     One of the user's that takes the place of another is moved back behind those that it refers to,
-    if none between them refers to it.
+    if none between them refers to it; a new one is moved before the first of the spec's that refers
+    to it, if it refers to none between them.
 
     :param given: the spec's variables, as Kubernetes has them.
     :param ours: values by name.
@@ -45,7 +46,10 @@ def merge_variables(
         if name not in first:
             merged.append(_variable(name, user[name]) if name in user else variable)
     present = {variable.get("name") for variable in merged}
-    merged += [_variable(name, value) for name, value in user.items() if name not in present]
+    new = [name for name in user if name not in present]
+    merged += [_variable(name, user[name]) for name in new]
+    for name in new:
+        _move_forward(merged, name, user)
     for name in user:
         _move_back(merged, name)
     return merged
@@ -55,8 +59,18 @@ def _variable(name: str, value: Any) -> Variable:
     return {"name": name, "value" if isinstance(value, str) else "valueFrom": value}
 
 
+def _move_forward(variables: list[Variable], name: str, user: Collection[str]) -> None:
+    place = _place_of(variables, name)
+    for at, variable in enumerate(variables[:place]):
+        if name in _references(variable) and variable.get("name") not in user:
+            between = {each.get("name") for each in variables[at:place]}
+            if not between & _references(variables[place]):
+                variables.insert(at, variables.pop(place))
+            return
+
+
 def _move_back(variables: list[Variable], name: str) -> None:
-    place = next(at for at, variable in enumerate(variables) if variable.get("name") == name)
+    place = _place_of(variables, name)
     wanted = _references(variables[place])
     behind = [at for at, each in enumerate(variables) if at > place and each.get("name") in wanted]
     if not behind:
@@ -64,6 +78,10 @@ def _move_back(variables: list[Variable], name: str) -> None:
     between = variables[place + 1 : behind[-1] + 1]
     if not any(name in _references(variable) for variable in between):
         variables.insert(behind[-1], variables.pop(place))
+
+
+def _place_of(variables: list[Variable], name: str) -> int:
+    return next(at for at, variable in enumerate(variables) if variable.get("name") == name)
 
 
 def _references(variable: Variable) -> set[str]:

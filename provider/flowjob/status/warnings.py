@@ -34,6 +34,9 @@ def pod_warnings(pod: KubernetesObject) -> Iterator[tuple[str, str]]:
         )
     for status in all_container_statuses(pod):
         name, last = status["name"], termination(status, "lastState")
+        if last is None and status.get("restartCount"):
+            # What a kubelet has removed already, it does not tell any more.
+            last = termination(status, "state")
         if name != flow and last is not None and last["exitCode"] != 0:
             told = container_cause(pod, name, last).message
             yield name, f"{told[:1].upper()}{told[1:]}{tell_restarts(status)}"

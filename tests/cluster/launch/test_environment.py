@@ -17,6 +17,7 @@ VARIABLES = """
         - {name: OUT, value: "spec"}
         - {name: URL, value: "https://runs/$(FLOW_RUN_ID)"}
         - {name: REGION, value: eu}
+        - {name: PART, value: "$(DAY)/part"}
         - name: KEY
           valueFrom: {secretKeyRef: {name: flows, key: key}}
 """
@@ -35,7 +36,7 @@ def test_variables_refer_to_one_another_and_come_from_secrets(
         JobSpec.from_text(text, "spec"),
         JobArguments(
             cluster.shell_image,
-            ["sh", "-c", 'echo "$OUT $URL $KEY $OTHER"'],
+            ["sh", "-c", 'echo "$OUT $URL $PART $KEY $OTHER"'],
             env={
                 "OUT": "$(REGION)/$(DAY)",
                 "DAY": "monday",
@@ -48,4 +49,4 @@ def test_variables_refer_to_one_another_and_come_from_secrets(
         connection=None,
     )
     assert flow_runs.wait(flow_runs.create(manifest)).status == "succeeded"
-    assert flow_runs.lines == [f"eu/monday https://runs/{flow_run.flow_run_id} k o"]
+    assert flow_runs.lines == [f"eu/monday https://runs/{flow_run.flow_run_id} monday/part k o"]

@@ -40,6 +40,14 @@ def test_one_that_replaces_another_stands_behind_those_that_it_refers_to() -> No
     assert list(found) == ["FLOW_RUN_ID", "REGION", "Z", "DAY", "OUT"]
 
 
+def test_the_specs_variables_can_refer_to_what_is_new_of_the_users() -> None:
+    given = {"A": "a", "OUT": "s3://lake/$(DAY)/part", "LAST": "$(DAY)"}
+    found = merged(given, {"OTHER": "o", "DAY": "1"})
+    assert list(found) == ["FLOW_RUN_ID", "A", "DAY", "OUT", "LAST", "OTHER"]
+    # Of two that refer to one another, one cannot be helped.
+    assert list(merged({"OUT": "$(DAY)"}, {"DAY": "$(OUT)"})) == ["FLOW_RUN_ID", "OUT", "DAY"]
+
+
 def test_one_that_others_refer_to_stays_before_them() -> None:
     given = {"OUT": "spec", "PATH": "$(OUT)/x", "REGION": "eu"}
     found = merged(given, {"OUT": "$(REGION)"})

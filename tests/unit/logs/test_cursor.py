@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from flowjob.logs.follow import LogCursor
+from flowjob.logs.cursor import LogCursor
 
 
 def line(second: int, nano: int, text: str, zone: str = "Z") -> bytes:

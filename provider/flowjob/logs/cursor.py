@@ -1,0 +1,101 @@
+"""How far a log was read that is read in pieces.
+
+Pure: no Airflow, no Kubernetes client.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from flowjob.logs.line_builder import TIME
+from flowjob.logs.lines import DISORDER
+
+# So many timestamps are kept before the old ones are forgotten.
+_PRUNE_AT = 10_000
+
+
+class LogCursor:
+    """How far a log was read, and which of its last lines were seen.
+
+    Kubernetes' ``sinceTime`` has whole seconds, so a log that is taken up again begins with lines
+    that were read before; their timestamps tell them. CRI-O gives all lines of one write the same:
+    there, the position among those of one timestamp does.
+    """
+
+    def __init__(self) -> None:
+        # By timestamp: how many lines were taken, and how many came since the log was last begun.
+        self._taken: dict[bytes, int] = {}
+        self._came: dict[bytes, int] = {}
+        self._latest: datetime | None = None
+        # The timestamp of the last line that was taken, and its position; and whether a log that is
+        # read again has not come to it yet.
+        self._last: tuple[re.Match[bytes], int] | None = None
+        self._is_behind = False
+        #: The time of the last line before some that are missing, as far as is known; None: none.
+        self.lost_after: str | None = None
+        self._prune_at = _PRUNE_AT
+
+    @property
+    def since(self) -> str | None:
+        """From when the log is to be read again (RFC 3339), None: from its beginning."""
+        return (self._latest - DISORDER).isoformat() if self._latest else None
+
+    def begin(self) -> None:
+        """Take it that the log is read from ``since`` on again."""
+        self._came.clear()
+        # A line that stood far out of order does not come again.
+        self._is_behind = (
+            self._last is not None
+            and self._latest is not None
+            and _second_of(self._last[0]) >= self._latest - DISORDER
+        )
+
+    def take(self, line: bytes) -> str | None:
+        """Return the text of a line ``TIMESTAMP TEXT``, None where it was taken before.
+
+        A node keeps a long line in pieces of 16 KiB, each with its time: a log that is read again
+        may begin with the last of them, which was told with its line.
+        """
+        match = TIME.match(line)
+        if match is None:
+            # A fragment, as the rotation of a log leaves it.
+            return None if self._is_behind else line.decode(errors="replace")
+        timestamp, text = match.group(), line[match.end() :]
+        position = self._came[timestamp] = self._came.get(timestamp, 0) + 1
+        if position <= self._taken.get(timestamp, 0):
+            if self._last and (timestamp, position) == (self._last[0].group(), self._last[1]):
+                self._is_behind = False
+            return None
+        if self._is_behind and self._last:
+            if _moment_of(match) < _moment_of(self._last[0]):
+                return None
+            # It would have come before: its log was rotated away.
+            self.lost_after = self._last[0].group().decode().strip()
+        self._is_behind = False
+        self._last = match, position
+        self._taken[timestamp] = position
+        second = _second_of(match)
+        self._latest = max(second, self._latest or second)
+        if len(self._taken) >= self._prune_at:
+            self._prune(self._latest - DISORDER)
+        return text.decode(errors="replace")
+
+    def _prune(self, since: datetime) -> None:
+        """Forget the lines that are not sent again; seldom, as a burst may be in one second."""
+        kept = {
+            stamp
+            for stamp in self._taken
+            if (match := TIME.match(stamp)) and _second_of(match) >= since
+        }
+        self._taken = {stamp: self._taken[stamp] for stamp in kept}
+        self._came = {stamp: count for stamp, count in self._came.items() if stamp in kept}
+        self._prune_at = max(_PRUNE_AT, 2 * len(kept))
+
+
+def _moment_of(match: re.Match[bytes]) -> tuple[datetime, bytes]:
+    return _second_of(match), (match[2] or b"").ljust(10, b"0")
+
+
+def _second_of(match: re.Match[bytes]) -> datetime:
+    return datetime.fromisoformat((match[1] + match[3]).decode())
