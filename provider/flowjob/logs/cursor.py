@@ -6,13 +6,16 @@ Pure: no Airflow, no Kubernetes client.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from flowjob.logs.line_builder import TIME
 from flowjob.logs.lines import DISORDER
 
 # So many timestamps are kept before the old ones are forgotten.
 _PRUNE_AT = 10_000
+# A kubelet looks so often whether to begin a new file, less the second that rounding costs: who is
+# behind by more may have missed a whole file.
+_ROTATION = timedelta(seconds=9)
 
 
 class LogCursor:
@@ -35,6 +38,8 @@ class LogCursor:
         #: The time of the last line before some that are missing, as far as is known; None: none.
         self.lost_after: str | None = None
         self._prune_at = _PRUNE_AT
+        # Whether the last line came so late that a file may be skipped, and whether one was.
+        self._is_late, self._has_skipped = False, False
 
     @property
     def since(self) -> str | None:
@@ -51,17 +56,22 @@ class LogCursor:
             and _second_of(self._last[0]) >= self._latest - DISORDER
         )
 
-    def take(self, line: bytes) -> str | None:
+    def take(self, line: bytes, now: datetime) -> str | None:
         """Return the text of a line ``TIMESTAMP TEXT``, None where it was taken before.
 
         A node keeps a long line in pieces of 16 KiB, each with its time: a log that is read again
         may begin with the last of them, which was told with its line.
+
+        :param now: the time of the node, as far as is known.
         """
         match = TIME.match(line)
         if match is None:
             # A fragment, as the rotation of a log leaves it.
             return None if self._is_behind else line.decode(errors="replace")
         timestamp, text = match.group(), line[match.end() :]
+        second = _second_of(match)
+        if not self._is_behind and self._is_shown_again(timestamp, second):
+            self.begin()
         position = self._came[timestamp] = self._came.get(timestamp, 0) + 1
         if position <= self._taken.get(timestamp, 0):
             if self._last and (timestamp, position) == (self._last[0].group(), self._last[1]):
@@ -72,14 +82,22 @@ class LogCursor:
                 return None
             # It would have come before: its log was rotated away.
             self.lost_after = self._last[0].group().decode().strip()
-        self._is_behind = False
+        if self._is_late and self._last and self._latest and second - self._latest >= _ROTATION:
+            # A kubelet goes on with the newest file, whatever there was in between.
+            self.lost_after, self._has_skipped = self._last[0].group().decode().strip(), True
+        self._is_behind, self._is_late = False, now - second >= _ROTATION
         self._last = match, position
         self._taken[timestamp] = position
-        second = _second_of(match)
         self._latest = max(second, self._latest or second)
         if len(self._taken) >= self._prune_at:
             self._prune(self._latest - DISORDER)
         return text.decode(errors="replace")
+
+    def _is_shown_again(self, timestamp: bytes, second: datetime) -> bool:
+        """Tell whether the log goes back: a kubelet that has skipped a file may show one twice."""
+        if not self._has_skipped or self._latest is None or second >= self._latest:
+            return False
+        return timestamp in self._taken or second < self._latest - DISORDER
 
     def _prune(self, since: datetime) -> None:
         """Forget the lines that are not sent again; seldom, as a burst may be in one second."""

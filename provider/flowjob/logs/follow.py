@@ -11,7 +11,7 @@ from flowjob.cluster.errors import ApiError, describe
 from flowjob.cluster.paths import pod_path
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.cursor import LogCursor
-from flowjob.logs.lines import Progress, log_lines, split_line
+from flowjob.logs.lines import Progress, Unfinished, log_lines, split_line
 from flowjob.logs.rotation import tell_of_missing
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.observation import (
@@ -52,6 +52,8 @@ class LogFollower:
         # Lines that came so far, also those that had come before.
         self.lines_read = 0
         self._next_progress = 0.0
+        # What came last of a stream that ended within a line.
+        self._unfinished = b""
         self._job_ended = False
         self._news = asyncio.Event()
         self._stream_limit: asyncio.Timeout | None = None
@@ -176,12 +178,21 @@ class LogFollower:
                 self._give_stream_time()
             if isinstance(line, Progress):
                 self._show(line)
-            elif (text := self._cursor.take(line)) is not None:
+            elif isinstance(line, Unfinished):
+                self._unfinished = line
+            elif (text := self._cursor.take(line, self._cluster.now)) is not None:
                 if self._cursor.lost_after is not None:
-                    which = f"after {self._cursor.lost_after}"
-                    tell_of_missing(self._pod, self._stream.container, which)
-                    self._cursor.lost_after = None
+                    self._tell_of_missing(line)
+                self._unfinished = b""
                 self._emit(self._stream.prefix + text)
+
+    def _tell_of_missing(self, line: bytes) -> None:
+        """Say that lines may be missing before this one, and show what came of the first."""
+        begun, text = split_line(self._unfinished)
+        if text and begun != split_line(line)[0]:
+            self._emit(self._stream.prefix + text)
+        tell_of_missing(self._pod, self._stream.container, f"after {self._cursor.lost_after}")
+        self._cursor.lost_after = None
 
     def _show(self, progress: Progress) -> None:
         """Show now and then what a progress bar shows: its line may be done in hours."""

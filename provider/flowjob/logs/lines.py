@@ -42,7 +42,7 @@ class Progress(bytes):
     """That a line goes on, and what a progress bar in it shows: no line of the log by itself."""
 
 
-class _Unfinished(bytes):
+class Unfinished(bytes):
     """What there is of a line of which the end has not come."""
 
 
@@ -60,9 +60,9 @@ async def log_lines(
     """Yield the lines of a container's log, each as ``TIMESTAMP TEXT``.
 
     Of what a carriage return takes back the last state comes; while a line that is followed goes
-    on, ``Progress`` comes each second. There are none where the container has not started or the
-    pod is gone. What the kubelet says in place of a log that it has no longer goes to the log of
-    who reads, as no line of the flow's.
+    on, ``Progress`` comes each second, and ``Unfinished`` where the stream ends within it. There
+    are none where the container has not started or the pod is gone. What the kubelet says in place
+    of a log that it has no longer goes to the log of who reads, as no line of the flow's.
 
     :param pod: the pod, of which its name and namespace suffice.
     :param follow: go on until the container ends.
@@ -100,7 +100,7 @@ async def _lines(
                 path, query, follow=follow, silence=LOG_SILENCE, priority=priority
             ) as answer:
                 async for line in _built(answer, with_progress=follow):
-                    if isinstance(line, _Unfinished):
+                    if isinstance(line, Unfinished) and not follow:
                         rest = line
                         continue
                     is_new = is_new or line.startswith(stamp)
@@ -113,12 +113,12 @@ async def _lines(
         if not is_new:
             rest = unfinished
         # The unfinished line of a stream that goes on is read again when it is done.
-        if not rest or follow:
+        if not rest:
             return
         match = TIME.match(rest)
         unchanged = unchanged + 1 if rest == unfinished else 0
         if match is None or unchanged == len(LOG_WRITING):
-            yield rest
+            yield bytes(rest)
             return
         # The node may still be writing the end of a container that ended just now.
         unfinished, stamp = rest, match.group()
@@ -145,7 +145,7 @@ async def _built(answer: ClientResponse, *, with_progress: bool) -> AsyncGenerat
             told_at = time.monotonic()
             yield Progress(builder.state)
     if builder is not None:
-        yield _Unfinished(builder.line)
+        yield Unfinished(builder.line)
 
 
 def _is_kubelets(line: bytes, pod: KubernetesObject, container: str) -> bool:

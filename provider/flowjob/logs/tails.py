@@ -10,7 +10,7 @@ from typing import Self
 
 from flowjob.cluster.api_server import Cluster
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.logs.lines import Progress, log_lines, split_line
+from flowjob.logs.lines import Progress, Unfinished, log_lines, split_line
 from flowjob.logs.selection import LAST_LINES, LogSelection, LogStream
 from flowjob.status.job import is_being_deleted, true_condition
 from flowjob.status.observation import Observation, is_final
@@ -104,7 +104,7 @@ class PodTails:
             )
         ) as lines:
             async for line in lines:
-                if not isinstance(line, Progress):
+                if not isinstance(line, Progress | Unfinished):
                     tail.append(clean(stream.prefix + split_line(line)[1]))
 
 
