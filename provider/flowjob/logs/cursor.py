@@ -56,6 +56,10 @@ class LogCursor:
             and _second_of(self._last[0]) >= self._latest - DISORDER
         )
 
+    def begin_another(self) -> None:
+        """Take it that another run's log comes next, which has none of the lines so far."""
+        self._last = None
+
     def take(self, line: bytes, now: datetime) -> str | None:
         """Return the text of a line ``TIMESTAMP TEXT``, None where it was taken before.
 

@@ -98,6 +98,7 @@ class LogFollower:
                 restarts = status["restartCount"]
                 if not read or _run_of(before) != read:
                     await self._read_to_end(previous=True)
+                self._cursor.begin_another()
             if ended and (self._job_ended or not self._is_started_again(ended)):
                 await self._read_to_end()
                 return
