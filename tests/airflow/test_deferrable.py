@@ -155,8 +155,8 @@ def test_a_task_that_is_marked_just_before_it_defers_leaves_no_job(
 
 def fail_trigger(proxy: ReverseProxy, created: Hold) -> None:
     """Let the create's reply go, and have the trigger fail that waits for the Job then."""
-    # The first list after the worker's own is the trigger's.
-    hold = proxy.hold_request("GET", "/jobs")
+    # A worker lists the task's Jobs, by a label; the trigger its own, by its name.
+    hold = proxy.hold_request("GET", "/jobs", query="fieldSelector=metadata.name")
     created.let_go()
     hold.wait_until_reached()
     hold.refuse(404)
@@ -208,7 +208,7 @@ def test_a_kill_of_a_resumed_task_while_the_connection_is_loaded_leaves_no_job(
         go.touch()
         created.wait_until_reached()
         # The trigger's: it fails, so that the task resumes while its flow goes on.
-        hold = proxy.hold_request("GET", "/jobs")
+        hold = proxy.hold_request("GET", "/jobs", query="fieldSelector=metadata.name")
         created.let_go()
         go.touch()
         hold.wait_until_reached()

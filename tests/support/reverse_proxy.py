@@ -25,12 +25,13 @@ _HOP_BY_HOP = {"host", "connection", "transfer-encoding", "content-length", "kee
 class Hold:
     """Stops the next request that fits, at one point, until it is told how to go on."""
 
-    def __init__(self, loop: LoopThread, method: str, path_end: str) -> None:
+    def __init__(self, loop: LoopThread, method: str, path_end: str, query: str = "") -> None:
         self._loop = loop
         self._reached = threading.Event()
         self._decided = asyncio.Event()
         self.method = method
         self.path_end = path_end
+        self.query = query
         self.answer: int | None = None
         self.headers: dict[str, str] = {}
 
@@ -99,9 +100,9 @@ class ReverseProxy:
         # What is still held ends with its loop.
         self._loop.__exit__()
 
-    def hold_request(self, method: str, path_end: str) -> Hold:
-        """Stop the next such request before the API server gets it."""
-        hold = Hold(self._loop, method, path_end)
+    def hold_request(self, method: str, path_end: str, query: str = "") -> Hold:
+        """Stop the next such request, with this in its query, before the API server gets it."""
+        hold = Hold(self._loop, method, path_end, query)
         self._before.append(hold)
         return hold
 
@@ -199,7 +200,8 @@ async def _do(action: Callable[[], None]) -> None:
 
 def _take(holds: list[Hold], request: web.Request) -> Hold | None:
     for hold in holds:
-        if request.method == hold.method and request.path.endswith(hold.path_end):
+        is_it = request.method == hold.method and request.path.endswith(hold.path_end)
+        if is_it and hold.query in request.query_string:
             holds.remove(hold)
             return hold
     return None

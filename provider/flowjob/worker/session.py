@@ -70,7 +70,10 @@ class WorkerSession:
     async def _end(self) -> None:
         if not await self._kill_if_ended():
             self.execution.leave()
-            log.info("The worker is to end: its Job goes on, and a later try adopts it")
+            log.info(
+                "The worker is to end: the Job goes on, and a later try adopts it; where there is "
+                "none yet, a later try launches it"
+            )
 
     async def _kill_if_ended(self) -> bool:
         key = self.flow_run.task_instance
