@@ -74,7 +74,7 @@ class LogCursor:
             return None if self._is_behind else line.decode(errors="replace")
         timestamp, text = match.group(), line[match.end() :]
         second = _second_of(match)
-        if not self._is_behind and self._is_shown_again(timestamp, second):
+        if not self._is_behind and self._is_shown_again(match):
             self.begin()
         position = self._came[timestamp] = self._came.get(timestamp, 0) + 1
         if position <= self._taken.get(timestamp, 0):
@@ -97,11 +97,14 @@ class LogCursor:
             self._prune(self._latest - DISORDER)
         return text.decode(errors="replace")
 
-    def _is_shown_again(self, timestamp: bytes, second: datetime) -> bool:
+    def _is_shown_again(self, match: re.Match[bytes]) -> bool:
         """Tell whether the log goes back: a kubelet that has skipped a file may show one twice."""
-        if not self._has_skipped or self._latest is None or second >= self._latest:
+        if not self._has_skipped or self._latest is None or self._last is None:
             return False
-        return timestamp in self._taken or second < self._latest - DISORDER
+        goes_back = _moment_of(match) < _moment_of(self._last[0])
+        return (goes_back and match.group() in self._taken) or (
+            _second_of(match) < self._latest - DISORDER
+        )
 
     def _prune(self, since: datetime) -> None:
         """Forget the lines that are not sent again; seldom, as a burst may be in one second."""

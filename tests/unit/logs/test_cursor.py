@@ -116,8 +116,11 @@ def test_a_file_that_a_node_has_skipped_is_told_of_and_one_that_it_shows_twice_c
     skipped = [line(1, 1, "a"), line(15, 1, "b"), line(16, 1, "c")]
     assert [cursor.take(entry, late) for entry in skipped] == ["a", "b", "c"]
     assert cursor.lost_after == "2026-01-01T00:00:01.000000001Z"
-    twice = [*skipped[1:], line(17, 1, "d")]
+    twice = [*skipped[1:], line(16, 2, "d")]
     assert [cursor.take(entry, late) for entry in twice] == [None, None, "d"]
+    # Also within one second.
+    again = [line(16, 1, "c"), line(16, 2, "d"), line(17, 1, "e")]
+    assert [cursor.take(entry, late) for entry in again] == [None, None, "e"]
 
 
 def test_a_flow_that_is_silent_for_a_while_has_lost_nothing() -> None:
