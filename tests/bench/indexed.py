@@ -105,16 +105,11 @@ def main() -> int:
     return 0
 
 
-def _create(kubeconfig: Path, pods: list[Manifest]) -> None:
+def _write(kubeconfig: Path, request: str, *arguments: list[Any]) -> None:
+    """Send the API server a request of the client's for each of the arguments, many at a time."""
     core = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
     with ThreadPoolExecutor(_THREADS) as threads:
-        list(threads.map(lambda pod: core.create_namespaced_pod(NAMESPACE, pod), pods))
-
-
-def _show(kubeconfig: Path, names: list[str], status: Manifest) -> None:
-    core = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
-    with ThreadPoolExecutor(_THREADS) as threads:
-        list(threads.map(lambda x: core.patch_namespaced_pod_status(x, NAMESPACE, status), names))
+        list(threads.map(getattr(core, request), *arguments))
 
 
 def measure(node: Node, count: int, *, follows_logs: bool) -> dict[str, Any]:
@@ -134,15 +129,22 @@ def measure(node: Node, count: int, *, follows_logs: bool) -> dict[str, Any]:
         name = job["metadata"]["name"]
         pods = [pod_manifest(job, index) for index in range(count)]
         names = [pod["metadata"]["name"] for pod in pods]
+
+        def write(request: str, *arguments: list[Any]) -> None:
+            writer.submit(_write, node.kubeconfig, request, *arguments).result()
+
+        def create(pods: list[Manifest]) -> None:
+            write("create_namespaced_pod", [NAMESPACE] * len(pods), pods)
+
         with step(f"Creating {count // 2} pods"):
-            writer.submit(_create, node.kubeconfig, pods[: count // 2]).result()
+            create(pods[: count // 2])
         # What the imports left is no fault of the loop's.
         gc.collect()
         gc.freeze()
         wait = Wait(runs, job, follows_logs=follows_logs)
         outcome = runs.loop.start(wait.run())
         with step("Creating the others while the first are waited for"):
-            writer.submit(_create, node.kubeconfig, pods[count // 2 :]).result()
+            create(pods[count // 2 :])
             wait_for(lambda: len(wait.phases) == count, "all pods to be seen", _PATIENCE)
         for status, counts in (
             (running(), {"active": count, "ready": count}),
@@ -154,7 +156,7 @@ def measure(node: Node, count: int, *, follows_logs: bool) -> dict[str, Any]:
                 return set(wait.phases.values()) == {phase}
 
             with step(f"Making all {phase}"):
-                writer.submit(_show, node.kubeconfig, names, status).result()
+                write("patch_namespaced_pod_status", names, [NAMESPACE] * count, [status] * count)
                 wait_for(all_are_seen, f"all pods to be seen as {phase}", _PATIENCE)
             batch.patch_namespaced_job_status(name, NAMESPACE, {"status": counts})
         complete(batch, job)

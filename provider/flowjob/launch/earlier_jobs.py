@@ -40,8 +40,8 @@ def sort_earlier_jobs(flow_run: FlowRun, jobs: list[KubernetesObject]) -> Earlie
     it died. Any other that may still run is in the way, and so is one that is being deleted, as
     its pods end only after their grace period. What somebody made as a copy of a Job is neither.
     """
-    made_by_us = [job for job in jobs if is_named_after_its_flow_run(job)]
-    own = [job for job in made_by_us if airflow_of(flow_run, job) is True]
+    made_by_us = _made_by_us(jobs)
+    own = _own(flow_run, made_by_us)
     same_generation = [
         job
         for job in own
@@ -69,14 +69,18 @@ def sort_jobs_beside(
     :returns: the Jobs of earlier tries, which are in the way; and one of a later try, for which
         this flow run's is to go.
     """
-    own = [
-        job
-        for job in jobs
-        if is_named_after_its_flow_run(job) and airflow_of(flow_run, job) is True
-    ]
+    own = _own(flow_run, _made_by_us(jobs))
     later = [job for job in own if flow_run_id_of(job) > flow_run.flow_run_id]
     earlier = [job for job in own if flow_run_id_of(job) < flow_run.flow_run_id and _may_run(job)]
     return earlier, max(later, key=flow_run_id_of, default=None)
+
+
+def _made_by_us(jobs: list[KubernetesObject]) -> list[KubernetesObject]:
+    return [job for job in jobs if is_named_after_its_flow_run(job)]
+
+
+def _own(flow_run: FlowRun, jobs: list[KubernetesObject]) -> list[KubernetesObject]:
+    return [job for job in jobs if airflow_of(flow_run, job) is True]
 
 
 def _may_run(job: KubernetesObject) -> bool:

@@ -19,7 +19,6 @@ from flowjob.kubernetes_object import KubernetesObject
 from flowjob.launch.other_tries import OtherTries, run_unless
 from flowjob.status.job import is_being_deleted
 from flowjob.status.outcome import Outcome
-from flowjob.timeouts import LAUNCH_AT_ONCE
 
 T = TypeVar("T")
 
@@ -170,8 +169,6 @@ class Execution:
     async def _launch(
         self, flow_run: FlowRun, manifest: KubernetesObject, limit: float | None
     ) -> KubernetesObject:
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
         namespace = manifest["metadata"]["namespace"]
         others = OtherTries(self._cluster, flow_run, namespace, limit, self._stopped)
         adopted = await others.settle()
@@ -184,8 +181,7 @@ class Execution:
             job = await self._cluster.create_job(manifest, limit=limit, stop=self._stopped)
             if not is_being_deleted(job):
                 log.info("Created the Job %(name)s in namespace %(namespace)s", job["metadata"])
-                if loop.time() - begun > LAUNCH_AT_ONCE:
-                    await others.settle_beside(job)
+                await others.settle_beside(job)
                 return job
             await others.wait_until_gone([job])
 

@@ -46,6 +46,7 @@ class OtherTries:
         self._namespace = namespace
         self._limit = limit
         self._stop = stop
+        self._begun = asyncio.get_running_loop().time()
 
     async def settle(self) -> KubernetesObject | None:
         """Remove the Jobs of earlier tries that are in the way; return the one to go on with.
@@ -85,12 +86,14 @@ class OtherTries:
     async def settle_beside(self, job: KubernetesObject) -> None:
         """Let one Job stay of those that were launched since ``settle`` looked.
 
-        To be called after a launch that took longer than ``LAUNCH_AT_ONCE``. Another that takes
-        less has its Job by the time of this look, or will see this one's.
+        A launch that took no longer than ``LAUNCH_AT_ONCE`` does not look again: after one that
+        did, it has its Job by the time of that look, or will see the other's.
 
         :param job: this try's Job.
         :raises ClusterError: that of a later try stays, and this one's was deleted.
         """
+        if asyncio.get_running_loop().time() - self._begun <= LAUNCH_AT_ONCE:
+            return
         await pause(LAUNCH_AT_ONCE, self._stop)
         name, later = job["metadata"]["name"], None
         try:

@@ -102,10 +102,11 @@ class LogFollower:
             if ended and (self._job_ended or not self._is_started_again(ended)):
                 await self._read_to_end()
                 return
-            if "running" not in state and _run_of(ended or before) not in ("", read):
+            done = "" if "running" in state else _run_of(ended or before)
+            if done not in ("", read) and not self._job_ended:
                 # At once: its kubelet may have removed it by the time that the next run is seen.
                 await self._read_to_end()
-                read = _run_of(ended or before)
+                read = done
             if "running" in state:
                 await self._follow()
             if self._job_ended:
