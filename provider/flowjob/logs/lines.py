@@ -34,6 +34,8 @@ _KUBELETS = re.compile(
 DISORDER = timedelta(seconds=2)
 # Lines that are taken in one go; each costs Airflow's log some tenths of a millisecond.
 _PORTION = 20
+# Bytes of a line that a node passes on at a time.
+_PART = 16 * 1024
 # Seconds between two words that a line goes on.
 _PROGRESS = 1.0
 
@@ -130,18 +132,19 @@ async def _lines(
 async def _built(answer: ClientResponse, *, with_progress: bool) -> AsyncGenerator[bytes]:
     """Yield each line, now and then that one goes on, and what is left of one."""
     builder: LineBuilder | None = None
-    # What a node passes on of an unfinished line is a lot of it: its first is told at once.
-    told_at = -math.inf
+    # Bytes of the line that have come; of the first part that a node passes on is told at once.
+    came, told_at = 0, -math.inf
     async for piece, ends_line in pieces_of(answer):
         if builder is None and ends_line and b"\r" not in piece and len(piece) <= LONGEST_LINE:
             yield piece
             continue
         builder = builder or LineBuilder()
         builder.add(piece)
+        came += len(piece)
         if ends_line:
             yield builder.line
-            builder = None
-        elif with_progress and time.monotonic() - told_at >= _PROGRESS:
+            builder, came = None, 0
+        elif with_progress and came >= _PART and time.monotonic() - told_at >= _PROGRESS:
             told_at = time.monotonic()
             yield Progress(builder.state)
     if builder is not None:
