@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 _KUBELETS = re.compile(
     rb"unable to retrieve container logs for |failed to (open|get|watch|try resolving) |rpc error: "
 )
+# 400: the container does not run yet, or has no earlier run. 404: the pod is gone.
+_NO_LOG = (400, 404)
+# How a 400 says the kubelet's word, of a container of which the node knows nothing but the end.
+_IS_TERMINATED = " is terminated"
 # Lines of stdout and stderr may stand in the log a little out of the order of their times.
 DISORDER = timedelta(seconds=2)
 # Lines that are taken in one go; each costs Airflow's log some tenths of a millisecond.
@@ -81,14 +85,25 @@ async def log_lines(
     query |= {"tailLines": str(tail)} if tail else {}
     path = f"{pod_path(pod)}/log"
     number = 0
-    async with aclosing(_lines(cluster, path, query, follow=follow, priority=priority)) as lines:
-        async for line in lines:
-            if not _is_kubelets(line, pod, container):
-                yield line
-            # A flood of lines must not hold up all else in the event loop, such as a kill.
-            number += 1
-            if number % _PORTION == 0:
-                await asyncio.sleep(0)
+    try:
+        async with aclosing(
+            _lines(cluster, path, query, follow=follow, priority=priority)
+        ) as lines:
+            async for line in lines:
+                if _KUBELETS.match(line):
+                    _tell_of_lost(pod, container, line.decode(errors="replace"))
+                else:
+                    yield line
+                # A flood of lines must not hold up all else in the event loop, such as a kill.
+                number += 1
+                if number % _PORTION == 0:
+                    await asyncio.sleep(0)
+    except ApiError as error:
+        if error.code not in _NO_LOG:
+            raise
+        message = str(error.status.get("message", ""))
+        if message.endswith(_IS_TERMINATED):
+            _tell_of_lost(pod, container, message)
 
 
 async def _lines(
@@ -109,9 +124,10 @@ async def _lines(
                     if is_new:
                         yield line
         except ApiError as error:
-            # 400: the container does not run yet, or has no earlier run. 404: the pod is gone.
-            if error.code not in (400, 404):
-                raise
+            # What came of the line is all that there will be.
+            if unfinished and error.code in _NO_LOG:
+                yield bytes(unfinished)
+            raise
         if not is_new:
             rest = unfinished
         # The unfinished line of a stream that goes on is read again when it is done.
@@ -151,18 +167,14 @@ async def _built(answer: ClientResponse, *, with_progress: bool) -> AsyncGenerat
         yield Unfinished(builder.line)
 
 
-def _is_kubelets(line: bytes, pod: KubernetesObject, container: str) -> bool:
-    """Tell whether a line is the kubelet's own word, and pass that on."""
-    if not _KUBELETS.match(line):
-        return False
-    name = pod["metadata"]["name"]
+def _tell_of_lost(pod: KubernetesObject, container: str, told: str) -> None:
+    """Pass the cluster's own word on that it has a log no longer."""
     log.warning(
         "The log of container %r of pod %s is not on its node any more: %s",
         container,
-        name,
-        one_line(line.decode(errors="replace")),
+        pod["metadata"]["name"],
+        one_line(told),
     )
-    return True
 
 
 def split_line(line: bytes) -> tuple[str, str]:

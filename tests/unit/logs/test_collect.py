@@ -94,6 +94,25 @@ def test_the_kubelets_word_that_a_log_is_gone_is_no_line_of_the_flows(
     assert caplog.text.count(told) == 1
 
 
+def test_a_log_that_a_node_threw_away_with_an_evicted_pods_container_is_told_as_that(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    message = 'container "flow" in pod "sales-1" is terminated'
+    server.tell("GET", "/sales-1/log", Answer({"kind": "Status", "message": message}, 400))
+    assert collected(cluster, loop) == []
+    told = f"container 'flow' of pod sales-1 is not on its node any more: {message}"
+    assert caplog.text.count(told) == 1
+
+
+def test_a_container_that_never_ran_has_no_log_that_could_be_missing(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    message = 'container "flow" in pod "sales-1" is waiting to start: PodInitializing'
+    server.tell("GET", "/sales-1/log", Answer({"kind": "Status", "message": message}, 400))
+    assert collected(cluster, loop) == []
+    assert caplog.text == ""
+
+
 def test_a_log_that_may_not_be_read_is_told_in_one_sentence(
     cluster: Cluster, server: FakeApiServer, loop: LoopThread
 ) -> None:
