@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 KubernetesObject = dict[str, Any]
+# What a request may have: an object, or the operations of a JSON patch (RFC 6902).
+Body = KubernetesObject | list[KubernetesObject]
 
 # Bytes that the kubelet keeps of a termination message, and of those of all containers of a pod.
 _LONGEST_MESSAGE = 4096
@@ -48,6 +50,17 @@ def with_flow_container_first(pod: KubernetesObject, job: KubernetesObject) -> K
         return pod
     ordered = sorted(containers, key=lambda container: container["name"] != name)
     return {**pod, "spec": {**pod["spec"], "containers": ordered}}
+
+
+def owner_reference(job: KubernetesObject) -> KubernetesObject:
+    """Return what has Kubernetes delete an object once its Job is gone."""
+    metadata = job["metadata"]
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+    }
 
 
 def termination_message_limit(pod_spec: KubernetesObject) -> int:

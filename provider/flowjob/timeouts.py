@@ -57,6 +57,10 @@ LOG_FINISH_TIMEOUT = 60
 # up. The trigger's event waits for them, and the stream ends with the pod.
 TAIL_TIMEOUT = 5
 
+# That the removal of a Secret that no Job came for may take: who ends a launch waits for it, and
+# SIGKILL may be near.
+SECRET_REMOVAL = 2
+
 # From the look at what earlier tries have left to one's own Job, where nothing holds a launch up.
 # One that takes longer looks again, so long after: of two launches at once, one sees the other's.
 LAUNCH_AT_ONCE = 1

@@ -5,6 +5,7 @@ The flow itself fails here: the image has no Prefect. What reaches the cluster i
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ def run_id(airflow: AirflowInstance) -> str:
 
 
 def test_the_flow_container_gets_the_references_command_and_variables(
-    airflow: AirflowInstance, run_id: str, batch_v1: Any
+    airflow: AirflowInstance, run_id: str, batch_v1: Any, core_v1: Any
 ) -> None:
     xcoms = airflow.client.xcoms("prefect_cloud", run_id, "flow")
     job = batch_v1.read_namespaced_job(xcoms["job_name"], xcoms["namespace"])
@@ -42,11 +43,19 @@ def test_the_flow_container_gets_the_references_command_and_variables(
         "python -c 'import prefect; prefect.environments.execution.load_and_run_flow()'"
     ]
     assert env["PREFECT__CLOUD__GRAPHQL"] == "https://prefect.example/graphql"
-    assert env["PREFECT__CLOUD__API_KEY"] == CONNECTION["password"]
     assert env["PREFECT__CONTEXT__FLOW_RUN_ID"] == xcoms["flow_run_id"]
     assert env["PREFECT__CONTEXT__NAMESPACE"] == xcoms["namespace"]
     assert env["PREFECT__CONTEXT__IMAGE"] == container.image
-    assert len([name for name in env if name.startswith("PREFECT__")]) == 10
+    # The ten of the reference, and what versions before 0.15 read their key from.
+    assert len([name for name in env if name.startswith("PREFECT__")]) == 11
+    secret = core_v1.read_namespaced_secret(xcoms["job_name"], xcoms["namespace"])
+    assert secret.metadata.owner_references[0].uid == job.metadata.uid
+    for name in ("PREFECT__CLOUD__API_KEY", "PREFECT__CLOUD__AUTH_TOKEN"):
+        (source,) = (each.value_from for each in container.env if each.name == name)
+        assert source.secret_key_ref.name == secret.metadata.name
+        key = base64.b64decode(secret.data[source.secret_key_ref.key]).decode()
+        assert key == CONNECTION["password"]
+    assert CONNECTION["password"] not in str(job)
 
 
 def test_the_log_says_that_the_specs_own_command_is_replaced(

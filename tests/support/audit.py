@@ -89,6 +89,12 @@ class AuditLog:
             and (user_agent is None or user_agent in request.user_agent)
         ]
 
+    def text(self, *, since: int) -> str:
+        """Return all that the log says."""
+        with self._path.open("rb") as log:
+            log.seek(since)
+            return log.read().decode()
+
     def count(self, **criteria: Any) -> int:
         """Return the number of requests; the criteria are those of `requests`."""
         return len(self.requests(**criteria))

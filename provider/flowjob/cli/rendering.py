@@ -15,7 +15,7 @@ from flowjob.exceptions import FlowJobError
 from flowjob.flows import as_flow
 from flowjob.flows.base import FlowConnection
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.launch.manifest import JobArguments, make_manifest
+from flowjob.launch.manifest import JobArguments, make_manifests
 from flowjob.operators.flow_job import FlowJobOperator
 from flowjob.operators.handover import job_spec_of
 from flowjob.spec.yaml_file import to_yaml
@@ -181,7 +181,7 @@ def _preview(operator: FlowJobOperator, context: Context) -> KubernetesObject:
 
     spec = job_spec_of(operator, context)
     named = operator.namespace or spec.namespace
-    return make_manifest(
+    manifests = make_manifests(
         flow_run_of(context),
         spec,
         JobArguments(
@@ -196,6 +196,7 @@ def _preview(operator: FlowJobOperator, context: Context) -> KubernetesObject:
         cluster_namespace=None if named else _namespace_of(operator.kubernetes_conn_id),
         connection=FlowConnection(MASK, MASK) if as_flow(operator.flow).conn_id else None,
     )
+    return manifests.job
 
 
 def _namespace_of(kubernetes_conn_id: str) -> str | None:

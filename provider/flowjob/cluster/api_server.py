@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from flowjob.cluster.creation import create
 from flowjob.cluster.errors import ApiError, describe, is_expired, is_transient, refusal
 from flowjob.cluster.paths import job_path, jobs_path, pods_path
 from flowjob.cluster.patience import REFUSALS, Patience
@@ -21,7 +22,6 @@ from flowjob.flow_run import (
 from flowjob.kubernetes_object import KubernetesObject, with_flow_container_first
 from flowjob.status.job import is_being_deleted
 from flowjob.status.observation import is_pod_of
-from flowjob.status.refusal import is_full_quota
 from flowjob.timeouts import PATIENCE
 
 # Objects in one answer to a list: parsing more of them would hold up a triggerer's event loop.
@@ -54,31 +54,15 @@ class Cluster(Transport):
         :raises ClusterError: the API server gave no usable answer, or the quota stays full.
         """
         metadata = manifest["metadata"]
-        path, query = jobs_path(metadata["namespace"]), {"fieldValidation": "Strict"}
-        which = "Job {name!r} in namespace {namespace!r}".format_map(metadata)
-        room = Patience(f"no room for the {which}", limit, passes=_is_full_quota)
-        clash = Patience(
-            f"neither a free name nor a Job for the {which}", PATIENCE, passes=_is_conflict
-        )
-        while True:
-            try:
-                patience = self.patience(REFUSALS)
-                return await self.request(
-                    "POST", path, query, manifest, patience=patience, stop=stop
-                )
-            except ApiError as error:
-                if _is_full_quota(error):
-                    delay = room.take(error)
-                elif not _is_conflict(error):
-                    raise refusal(metadata, error) from None
-                else:
-                    job = await self.find_job(metadata["namespace"], metadata["name"], stop=stop)
-                    if job is not None:
-                        _check_owner(job, flow_run_id_of(manifest))
-                        return job
-                    # It went just now, or others' requests were in the way of this one.
-                    delay = clash.take(error)
-            await pause(delay, stop)
+        namespace, name = metadata["namespace"], metadata["name"]
+
+        async def existing() -> KubernetesObject | None:
+            job = await self.find_job(namespace, name, stop=stop)
+            if job is not None:
+                _check_owner(job, flow_run_id_of(manifest))
+            return job
+
+        return await create(self, jobs_path(namespace), manifest, existing, limit=limit, stop=stop)
 
     async def check_job(self, manifest: KubernetesObject) -> None:
         """Ask the API server whether it would create the Job; it does not.
@@ -95,7 +79,7 @@ class Cluster(Transport):
             path, patience = jobs_path(metadata["namespace"]), self.impatience()
             await self.request("POST", path, query, manifest, patience=patience)
         except ApiError as error:
-            raise refusal(metadata, error) from None
+            raise refusal(manifest, error) from None
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -213,14 +197,6 @@ class Cluster(Transport):
             if not page["metadata"].get("continue"):
                 return
             query["continue"] = page["metadata"]["continue"]
-
-
-def _is_full_quota(error: Exception) -> bool:
-    return isinstance(error, ApiError) and is_full_quota(error.status)
-
-
-def _is_conflict(error: Exception) -> bool:
-    return isinstance(error, ApiError) and error.code == 409
 
 
 def _check_owner(job: KubernetesObject, flow_run_id: str) -> None:

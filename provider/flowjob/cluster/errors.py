@@ -94,16 +94,17 @@ def describe(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def refusal(metadata: KubernetesObject, error: ApiError) -> FlowJobError:
-    """Return what the error to a Job's creation means.
+def refusal(manifest: KubernetesObject, error: ApiError) -> FlowJobError:
+    """Return what the error to the creation of a Job, or of its Secret, means.
 
-    :param metadata: the Job's.
+    :param manifest: what was to be created.
     :returns: a JobRefusedError where the API server would refuse it again, else a ClusterError.
     """
+    kind, metadata = manifest["kind"], manifest["metadata"]
     if error.code not in _REFUSED:
-        return ClusterError(f"cannot create the Job {metadata['name']!r}: {error}")
+        return ClusterError(f"cannot create the {kind} {metadata['name']!r}: {error}")
     return JobRefusedError(
-        f"the API server refused the Job {metadata['name']!r} in namespace "
+        f"the API server refused the {kind} {metadata['name']!r} in namespace "
         f"{metadata['namespace']!r}: {explain(error.status)}",
         refused_fields(error.status),
     )

@@ -20,7 +20,7 @@ from flowjob.cluster.errors import CredentialsError, describe
 from flowjob.cluster.patience import Patience
 from flowjob.cluster.shared_call import SharedCall, StillRunningError, in_own_thread
 from flowjob.exceptions import ClusterError
-from flowjob.kubernetes_object import KubernetesObject
+from flowjob.kubernetes_object import Body
 from flowjob.timeouts import LOADING_TIMEOUT, PATIENCE
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 # So that a cluster's audit log tells whose requests these are.
 _USER_AGENT = {"User-Agent": f"flowjob/{__version__}"}
+# Else it is plain JSON.
+_CONTENT_TYPES = {"PATCH": {"Content-Type": "application/json-patch+json"}}
 # Seconds within which credentials are not renewed again: thousands of requests may be refused, and
 # an exec plugin takes seconds.
 _RENEWAL_PAUSE = 5
@@ -97,7 +99,7 @@ class Link:
         method: str,
         path: str,
         query: Mapping[str, str] | None,
-        body: KubernetesObject | None,
+        body: Body | None,
         limits: ClientTimeout,
     ) -> ClientResponse:
         """Send a request, and once more where the credentials had expired.
@@ -122,7 +124,7 @@ class Link:
         method: str,
         path: str,
         query: Mapping[str, str] | None,
-        body: KubernetesObject | None,
+        body: Body | None,
         limits: ClientTimeout,
     ) -> ClientResponse:
         configuration = line.connection.configuration
@@ -134,7 +136,7 @@ class Link:
             method,
             configuration.host + path,
             params=query,
-            headers={**_USER_AGENT, **credentials},
+            headers={**_USER_AGENT, **_CONTENT_TYPES.get(method, {}), **credentials},
             json=body,
             timeout=limits,
             server_hostname=configuration.tls_server_name or None,

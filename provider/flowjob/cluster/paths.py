@@ -18,6 +18,16 @@ def job_path(namespace: str, name: str) -> str:
     return f"{jobs_path(namespace)}/{name}"
 
 
+def secrets_path(namespace: str | None) -> str:
+    """Return the REST path of a namespace's Secrets or, with None, of those of all."""
+    return f"/api/v1/namespaces/{namespace}/secrets" if namespace else "/api/v1/secrets"
+
+
+def secret_path(namespace: str, name: str) -> str:
+    """Return the REST path of a Secret."""
+    return f"{secrets_path(namespace)}/{name}"
+
+
 def pods_path(namespace: str) -> str:
     """Return the REST path of a namespace's pods."""
     return f"/api/v1/namespaces/{namespace}/pods"

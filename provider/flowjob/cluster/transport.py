@@ -17,7 +17,7 @@ from flowjob.cluster.patience import UNKNOWN_USER, Patience, Say
 from flowjob.cluster.retries import pause
 from flowjob.cluster.turns import Turns
 from flowjob.exceptions import RequestStoppedError
-from flowjob.kubernetes_object import KubernetesObject
+from flowjob.kubernetes_object import Body, KubernetesObject
 from flowjob.timeouts import PATIENCE, REQUEST_TIMEOUT
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Transport:
         method: str,
         path: str,
         query: Mapping[str, str] | None = None,
-        body: KubernetesObject | None = None,
+        body: Body | None = None,
         *,
         patience: Patience | None = None,
         stop: asyncio.Event | None = None,
@@ -107,6 +107,7 @@ class Transport:
 
         :param method: HTTP method; each must be safe to send twice.
         :param path: path of the REST API, such as ``/api/v1/namespaces/default/pods``.
+        :param body: an object; for a ``PATCH``, operations of a JSON patch.
         :param patience: with what goes wrong; None (default): one of its own.
         :param stop: once it is set, the request is not sent again; None (default): never.
         :raises RequestStoppedError: it was stopped, and nobody knows whether the server took it.
@@ -160,7 +161,7 @@ class Transport:
         method: str,
         path: str,
         query: Mapping[str, str] | None = None,
-        body: KubernetesObject | None = None,
+        body: Body | None = None,
         *,
         silence: float | None = None,
     ) -> AsyncIterator[ClientResponse]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,16 @@ class FlowCommand:
 
     :param command: the container's entrypoint; None leaves the spec's own.
     :param args: the entrypoint's arguments; None leaves the spec's own.
-    :param env: variables that this kind of flow adds, as literal values.
+    :param env: variables that this kind of flow adds: by name, a literal value, or what Kubernetes
+        has below ``valueFrom``.
+    :param secrets: variables with secret values, by name: they reach the container through a
+        Secret and never stand in the Job.
     """
 
     command: list[str] | None = None
     args: list[str] | None = None
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Flow(ABC):
@@ -61,6 +65,15 @@ class Flow(ABC):
     @abstractmethod
     def command(self, request: FlowRequest) -> FlowCommand:
         """Say what the flow container runs in this flow run."""
+
+
+def secret_key(name: str, key: str) -> dict[str, Any]:
+    """Refer to a value in a Secret, as a variable does below ``valueFrom``.
+
+    :param name: the Secret, in the namespace of the Job.
+    :param key: the key in it.
+    """
+    return {"secretKeyRef": {"name": name, "key": key}}
 
 
 def escape(text: str) -> str:

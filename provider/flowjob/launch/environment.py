@@ -48,8 +48,8 @@ def flow_environment(
     *,
     parameters: str,
     airflow: Mapping[str, str],
-    flow: Mapping[str, str],
-) -> dict[str, str]:
+    flow: Mapping[str, Any],
+) -> dict[str, Any]:
     """Collect the variables that we set in the flow container, so that each means itself.
 
     :param flow_run: gives ``FLOW_RUN_ID``.
@@ -57,7 +57,8 @@ def flow_environment(
         a flow may write as its result.
     :param parameters: the flow's parameters as JSON, for ``FLOW_PARAMETERS``.
     :param airflow: Airflow's own variables, ``AIRFLOW_CTX_*``.
-    :param flow: the variables of this kind of flow.
+    :param flow: the variables of this kind of flow; what Kubernetes has below ``valueFrom`` stays
+        as it is.
     """
     ours = {
         "FLOW_RUN_ID": flow_run.flow_run_id,
@@ -67,7 +68,9 @@ def flow_environment(
         **airflow,
         **flow,
     }
-    return {name: escape(value) for name, value in ours.items()}
+    return {
+        name: escape(value) if isinstance(value, str) else value for name, value in ours.items()
+    }
 
 
 def check_user_environment(user: Mapping[str, Any]) -> None:

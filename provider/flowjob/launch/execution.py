@@ -17,6 +17,7 @@ from flowjob.exceptions import (
 from flowjob.flow_run import FlowRun, flow_run_id_of
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.launch.other_tries import OtherTries, run_unless
+from flowjob.launch.own_secret import OwnSecret
 from flowjob.status.job import is_being_deleted
 from flowjob.status.outcome import Outcome
 
@@ -42,31 +43,42 @@ class Execution:
         self._killed = asyncio.Event()
         # Nothing is to be launched any more.
         self._stopped = asyncio.Event()
+        self._secret = OwnSecret(cluster, None, self._stopped)
         self._kill_ended = asyncio.Event()
         self._kill_error: ClusterError | None = None
         self._is_deleted = False
 
     async def launch(
-        self, flow_run: FlowRun, manifest: KubernetesObject, limit: float | None = None
+        self,
+        flow_run: FlowRun,
+        manifest: KubernetesObject,
+        limit: float | None = None,
+        *,
+        secret: KubernetesObject | None = None,
     ) -> KubernetesObject:
         """Create the Job, or adopt the one of an earlier try, and return it.
 
         :param flow_run: whose Job it is.
         :param manifest: the Job to create.
-        :param limit: seconds that an earlier Job may take to go, and a full quota on Jobs to have
-            room; None (default): any number.
+        :param limit: seconds that an earlier Job may take to go, and a full quota to have room;
+            None (default): any number.
+        :param secret: the Secret that the Job takes values from; None (default): there is none.
         :raises FlowRunCancelledError: it was killed before there was a Job.
-        :raises JobRefusedError: the API server refuses the Job.
+        :raises JobRefusedError: the API server refuses the Job, or its Secret.
         :raises ClusterError: the API server gave no usable answer, an earlier Job does not go, a
             later try has a Job, or ``leave`` came before there was one.
         """
+        self._secret = OwnSecret(self._cluster, secret, self._stopped)
         try:
             return await self._become(self._launch(flow_run, manifest, limit))
-        except RequestStoppedError:
-            if not self._killed.is_set():
+        except FlowJobError as error:
+            is_stopped = isinstance(error, RequestStoppedError)
+            if is_stopped and self._killed.is_set():
+                await self._kill_ended.wait()
+                self.raise_if_killed()
+            await self._secret.remove(unless_job=True)
+            if is_stopped:
                 raise ClusterError("the worker is to end: a later try launches the Job") from None
-            await self._kill_ended.wait()
-            self.raise_if_killed()
             raise
 
     async def resume(self, namespace: str, job_name: str) -> KubernetesObject | None:
@@ -111,6 +123,7 @@ class Execution:
             if job is not None:
                 await self._cluster.delete_job(job)
                 self._kill_error, self._is_deleted = None, True
+            await self._secret.remove()
         except ClusterError as error:
             self._kill_error = error
             log.error("The Job of the flow run goes on: %s", error)
@@ -173,14 +186,17 @@ class Execution:
         others = OtherTries(self._cluster, flow_run, namespace, limit, self._stopped)
         adopted = await others.settle()
         if adopted is not None:
+            await self._secret.give_to(adopted)
             return adopted
         while True:
             if self._stopped.is_set():
                 raise RequestStoppedError("nothing is to be launched any more")
+            await self._secret.make(limit)
             self._sent = manifest
             job = await self._cluster.create_job(manifest, limit=limit, stop=self._stopped)
             if not is_being_deleted(job):
                 log.info("Created the Job %(name)s in namespace %(namespace)s", job["metadata"])
+                await self._secret.give_to(job)
                 await others.settle_beside(job)
                 return job
             await others.wait_until_gone([job])

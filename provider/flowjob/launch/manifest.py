@@ -1,4 +1,4 @@
-"""The manifest of a flow run: a pure function of spec, arguments, flow run and environment."""
+"""The manifests of a flow run: a pure function of spec, arguments, flow run and environment."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from flowjob.flows import as_flow
 from flowjob.flows.base import FlowConnection, FlowRequest
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.launch.environment import check_user_environment, flow_environment, parameters_json
+from flowjob.launch.secret import make_secret, references
 from flowjob.spec.jinja import has_jinja
 from flowjob.spec.job_spec import FlowContainer, JobSpec
 
@@ -38,7 +39,19 @@ class JobArguments:
     on_finish: str = "keep"
 
 
-def make_manifest(
+@dataclass(frozen=True)
+class Manifests:
+    """What a flow run has in the cluster.
+
+    :param job: its Job.
+    :param secret: the Secret that its flow container takes values from; None: there are none.
+    """
+
+    job: KubernetesObject
+    secret: KubernetesObject | None = field(repr=False)
+
+
+def make_manifests(
     flow_run: FlowRun,
     spec: JobSpec,
     arguments: JobArguments,
@@ -46,8 +59,8 @@ def make_manifest(
     airflow_variables: Mapping[str, str],
     cluster_namespace: str | None,
     connection: FlowConnection | None,
-) -> KubernetesObject:
-    """Make the Job of a flow run.
+) -> Manifests:
+    """Make the Job of a flow run, and the Secret that it needs.
 
     :param airflow_variables: Airflow's own variables, ``AIRFLOW_CTX_*``.
     :param cluster_namespace: the namespace that the cluster's connection names, if any.
@@ -62,6 +75,8 @@ def make_manifest(
     )
     command = flow.command(request)
     check_user_environment(arguments.env)
+    secrets = references(command.secrets, spec.job_name(flow_run, arguments.name))
+    flow_variables = {**command.env, **secrets}
     container = FlowContainer(
         image=arguments.image or None,
         command=command.command,
@@ -71,16 +86,16 @@ def make_manifest(
             spec,
             parameters=parameters_json(arguments.parameters),
             airflow=airflow_variables,
-            flow=command.env,
+            flow=flow_variables,
         ),
         user_env=arguments.env,
         # So a key of the flow's need not stand in an Airflow connection.
-        yielding=command.env.keys(),
+        yielding=flow_variables.keys(),
     )
     job = spec.for_flow_run(flow_run, container, namespace=namespace, name=arguments.name)
     if arguments.on_finish != "keep":
         annotate(job, ON_FINISH, arguments.on_finish)
-    return job
+    return Manifests(job, make_secret(flow_run, job, command.secrets))
 
 
 def _image(flow_run: FlowRun, spec: JobSpec, arguments: JobArguments) -> str:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class FlowJobSweepOperator(BaseOperator):
     """Delete the Jobs of this Airflow whose task instance has ended or is gone.
 
-    That is the active ones, and those that ``on_finish`` was to delete.
+    That is the active ones, and those that ``on_finish`` was to delete; and the Secrets that no Job
+    came for, where Secrets may be listed.
 
     There are moments in which Airflow tells nobody that a task was ended, and workers that die on
     a last try; what they leave behind runs on without this. A Job whose task instance is alive, or

@@ -40,7 +40,7 @@ class FlowContainer:
     :param image: its image; None leaves the spec's own, and so do the next two.
     :param command: its entrypoint.
     :param args: its entrypoint's arguments.
-    :param env: variables by name, in their order; see ``merge_variables``, as for the next two.
+    :param env: ours by name, in their order; see ``merge_variables``, as for the next two.
     :param user_env: the user's.
     :param yielding: which of ``env`` stay the spec's where it takes them from a Secret or the like.
     """
@@ -48,7 +48,7 @@ class FlowContainer:
     image: str | None
     command: list[str] | None
     args: list[str] | None
-    env: Mapping[str, str]
+    env: Mapping[str, Any]
     user_env: Mapping[str, Any] = field(default_factory=dict)
     yielding: Collection[str] = ()
 
@@ -221,7 +221,7 @@ class JobSpec:
         metadata = _mapping(manifest, "metadata")
         template = manifest["spec"]["template"]
         metadata.pop("generateName", None)
-        metadata["name"] = flow_run.job_name(name or self.base_name, self._longest_name)
+        metadata["name"] = self.job_name(flow_run, name)
         metadata["namespace"] = namespace
         template_labels = _mapping(_mapping(template, "metadata"), "labels")
         if not metadata.get("labels"):
@@ -235,6 +235,10 @@ class JobSpec:
             template["spec"]["restartPolicy"] = "Never"
         _override(flow_container(template["spec"]), container)
         return manifest
+
+    def job_name(self, flow_run: FlowRun, name: str | None) -> str:
+        """Return the name of a flow run's Job; see ``for_flow_run``."""
+        return flow_run.job_name(name or self.base_name, self._longest_name)
 
     @property
     def _longest_name(self) -> int:

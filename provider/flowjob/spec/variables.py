@@ -18,7 +18,7 @@ _REFERENCE = re.compile(r"\$\$|\$\(([^()]*)\)")
 
 def merge_variables(
     given: Sequence[Variable],
-    ours: Mapping[str, str],
+    ours: Mapping[str, Any],
     user: Mapping[str, Any],
     yielding: Collection[str] = (),
 ) -> list[Variable]:
@@ -29,8 +29,8 @@ def merge_variables(
     to it, if it refers to none between them.
 
     :param given: the spec's variables, as Kubernetes has them.
-    :param ours: values by name.
-    :param user: by name, strings, or what Kubernetes has below ``valueFrom``.
+    :param ours: by name, strings, or what Kubernetes has below ``valueFrom``.
+    :param user: the same of the user's.
     :param yielding: which of ours stay the spec's where it takes them from elsewhere, such as from
         a Secret.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from flowjob.flow_run import FlowRun, flow_run_id_of
 from flowjob.flows import as_flow
 from flowjob.flows.base import FlowConnection
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.launch.manifest import make_manifest
+from flowjob.launch.manifest import make_manifests
 from flowjob.logs.collect import collect_logs
 from flowjob.status.job import is_active
 from flowjob.status.outcome import FAILED, Outcome
@@ -120,6 +121,7 @@ class Waiting:
         job: KubernetesObject | None = event.get("job")
         if job is None or not self._is_own(flow_run_id_of(job)):
             return self.begin(connect)
+        self._have_masked(connect)
         self._session.run(self._session.execution.take(job))
         outcome = outcome_of_event(event, self._read_again(job, event))
         for line in event.get("last_lines", ()):
@@ -138,6 +140,7 @@ class Waiting:
         """
         if not self._is_own(self._xcoms.pull(FLOW_RUN_ID)):
             return self.begin(connect)
+        self._have_masked(connect)
         name, namespace = (self._xcoms.pull(key) for key in (JOB_NAME, NAMESPACE))
         job = self._session.run(self._session.execution.resume(namespace, name))
         if job is None:
@@ -197,6 +200,16 @@ class Waiting:
                 SHORT_TTL,
             )
 
+    def _have_masked(self, connect: Callable[[str], FlowConnection]) -> None:
+        """Have Airflow mask what is secret of the flow's connection, in a process that is new.
+
+        Airflow masks what was asked for, and the flow may have printed it.
+        """
+        if conn_id := as_flow(self._arguments.job.flow).conn_id:
+            # The flow run needs it no more, so it may be gone.
+            with suppress(Exception):
+                connect(conn_id)
+
     def _launch(self, connect: Callable[[str], FlowConnection]) -> KubernetesObject:
         session, spec, job = self._session, self._arguments.spec, self._arguments.job
         if job.flow is None and spec.has_command:
@@ -205,7 +218,7 @@ class Waiting:
                 "set flow=SpecFlow() to run the spec's own"
             )
         conn_id = as_flow(job.flow).conn_id
-        manifest = make_manifest(
+        manifests = make_manifests(
             session.flow_run,
             spec,
             job,
@@ -216,7 +229,10 @@ class Waiting:
         try:
             return session.run(
                 session.execution.launch(
-                    session.flow_run, manifest, self._arguments.startup_timeout
+                    session.flow_run,
+                    manifests.job,
+                    self._arguments.startup_timeout,
+                    secret=manifests.secret,
                 )
             )
         except JobRefusedError as error:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from flowjob.exceptions import JobRefusedError
+from flowjob.flow_run import TaskInstanceKey
 from tests.support.access import restricted_kubeconfig
 from tests.support.audit import AuditLog
 from tests.support.cluster import Cluster
-from tests.support.flow_runs import FlowRuns, connect
+from tests.support.flow_runs import SPEC, FlowRuns, connect, new_flow_run
+from tests.support.keyed_flows import Launches
 from tests.support.wait import wait_for
 
 README = Path(__file__).parents[3] / "README.md"
@@ -25,6 +29,30 @@ def rules_of_readme() -> list[dict[str, Any]]:
     )
     rules: list[dict[str, Any]] = role["rules"]
     return rules
+
+
+def rule_of_readme_for_keys() -> list[dict[str, Any]]:
+    """Return the rule that only a flow needs which has a key."""
+    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
+    (rule,) = (yaml.safe_load(block) for block in blocks if "resources: [secrets]" in block)
+    rules: list[dict[str, Any]] = rule
+    return rules
+
+
+def requested(audit_log: AuditLog, **own: Any) -> set[tuple[str, str]]:
+    return {
+        (f"{each.resource}/{each.subresource}".rstrip("/"), each.verb)
+        for each in audit_log.requests(**own)
+    }
+
+
+def granted(rules: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {
+        (resource, verb)
+        for rule in rules
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
 
 
 def test_the_role_of_the_readme_is_enough_for_a_flow_run_and_its_kill(
@@ -48,19 +76,30 @@ def test_the_role_of_the_readme_is_enough_for_a_flow_run_and_its_kill(
         assert "image" in str(outcome.message)
     own: dict[str, Any] = {"since": mark, "namespace": namespace, "user_agent": "flowjob/"}
     assert audit_log.count(code=403, **own) == 0
-
-    def used() -> set[tuple[str, str]]:
-        return {
-            (f"{each.resource}/{each.subresource}".rstrip("/"), each.verb)
-            for each in audit_log.requests(**own)
-        }
-
-    wait_for(lambda: ("jobs", "delete") in used(), "the audit log")
-    given = {
-        (resource, verb)
-        for rule in rules
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
+    wait_for(lambda: ("jobs", "delete") in requested(audit_log, **own), "the audit log")
     # A pod is read by its name where its log breaks off, a Job where its labels were changed.
-    assert given - used() <= {("pods", "get"), ("jobs", "get"), ("events", "list")}
+    unused = granted(rules) - requested(audit_log, **own)
+    assert unused <= {("pods", "get"), ("jobs", "get"), ("events", "list")}
+
+
+def test_the_rule_of_the_readme_for_secrets_is_enough_for_a_flow_with_a_key(
+    cluster: Cluster,
+    namespace: str,
+    audit_log: AuditLog,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keyed = rule_of_readme_for_keys()
+    rules = [*rules_of_readme(), *keyed]
+    path = restricted_kubeconfig(cluster.kubeconfig, namespace, "keyed", rules, tmp_path)
+    mark = audit_log.position()
+    with FlowRuns(connect(path, monkeypatch, "keyed"), namespace, cluster.shell_image) as runs:
+        launches = Launches(runs, cluster, namespace)
+        assert runs.wait(launches.launch(new_flow_run())).status == "succeeded"
+        flow_run = replace(new_flow_run(), task_instance=TaskInstanceKey("dag", "run", "refused"))
+        refused = SPEC.replace("backoffLimit: 0", "backoffLimit: -1")
+        with pytest.raises(JobRefusedError):
+            launches.launch(flow_run, launches.manifests(flow_run, spec=refused))
+    own: dict[str, Any] = {"since": mark, "namespace": namespace, "user_agent": "flowjob/"}
+    assert audit_log.count(code=403, **own) == 0
+    assert granted(keyed) <= requested(audit_log, **own)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flowjob.launch.manifest import JobArguments, make_manifest
+from flowjob.launch.manifest import JobArguments, make_manifests
 from flowjob.spec.job_spec import JobSpec
 from tests.support.cluster import Cluster
 from tests.support.flow_runs import SPEC, FlowRuns, Manifest, new_flow_run
@@ -57,7 +57,7 @@ def python(flow_runs: FlowRuns, cluster: Cluster, core_v1: Any, namespace: str) 
     pod["containers"][0]["volumeMounts"] = [{"name": "code", "mountPath": "/code"}]
 
     def create(name: str) -> Manifest:
-        manifest = make_manifest(
+        manifests = make_manifests(
             new_flow_run(),
             JobSpec.from_text(yaml.safe_dump(content), "spec"),
             JobArguments(
@@ -67,7 +67,7 @@ def python(flow_runs: FlowRuns, cluster: Cluster, core_v1: Any, namespace: str) 
             cluster_namespace=None,
             connection=None,
         )
-        return flow_runs.create(manifest)
+        return flow_runs.create(manifests.job)
 
     return create
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowjob.flow_run import FlowRun
-from flowjob.launch.manifest import JobArguments, make_manifest
+from flowjob.launch.manifest import JobArguments, make_manifests
 from flowjob.spec.job_spec import JobSpec
 from tests.support.cluster import Cluster
 from tests.support.flow_runs import SPEC, FlowRuns, new_flow_run
@@ -31,7 +31,7 @@ def test_variables_refer_to_one_another_and_come_from_secrets(
     )
     flow_run: FlowRun = new_flow_run()
     text = SPEC.replace("      containers: [{name: flow-container}]\n", VARIABLES.lstrip("\n"))
-    manifest = make_manifest(
+    manifests = make_manifests(
         flow_run,
         JobSpec.from_text(text, "spec"),
         JobArguments(
@@ -48,5 +48,5 @@ def test_variables_refer_to_one_another_and_come_from_secrets(
         cluster_namespace=None,
         connection=None,
     )
-    assert flow_runs.wait(flow_runs.create(manifest)).status == "succeeded"
+    assert flow_runs.wait(flow_runs.create(manifests.job)).status == "succeeded"
     assert flow_runs.lines == [f"eu/monday https://runs/{flow_run.flow_run_id} monday/part k o"]

@@ -27,7 +27,9 @@ _BROKEN_CONNECTION = {"conn_type": "kubernetes", "extra": {"kube_config": "token
 # What the flow runs of the DAG `private` have to hide, and the environment that has it.
 ENV_MARKER = "env-marker-c07e"
 PASSWORD = "password-marker-9a2b"
+API_KEY = "key-marker-6e58"
 SECRETS = {
+    "AIRFLOW_CONN_PREFECT_PRIVATE": json.dumps({"conn_type": "prefect", "password": API_KEY}),
     "AIRFLOW_CONN_VAULT": json.dumps({"conn_type": "generic", "password": PASSWORD}),
     "AIRFLOW_VAR_MARKER": f"rendered {ENV_MARKER}",
 }

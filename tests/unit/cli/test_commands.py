@@ -135,7 +135,9 @@ def test_a_prefect_flow_is_shown_without_its_connection(
     text = render(capsys, "prefect", dag_file)
     container = YamlFile(text, "shown").content["spec"]["template"]["spec"]["containers"][0]
     env = {variable["name"]: variable.get("value") for variable in container["env"]}
-    assert env["PREFECT__CLOUD__API_KEY"] == "***"
+    key = "PREFECT__CLOUD__API_KEY"
+    (taken,) = (each["valueFrom"] for each in container["env"] if each["name"] == key)
+    assert taken == {"secretKeyRef": {"name": "report-0000000000000000", "key": key}}
     assert env["PREFECT__CLOUD__GRAPHQL"] == "***/graphql"
     assert env["PREFECT__CONTEXT__IMAGE"] == "flows:1"
 

@@ -8,7 +8,7 @@ import pytest
 from flowjob.cluster.errors import ApiError, describe, is_transient, refusal
 from flowjob.exceptions import ClusterError, JobRefusedError
 
-METADATA = {"name": "sales-1", "namespace": "flows"}
+JOB = {"kind": "Job", "metadata": {"name": "sales-1", "namespace": "flows"}}
 
 
 @pytest.mark.parametrize(
@@ -41,14 +41,14 @@ def test_an_error_without_a_text_is_told_by_its_kind() -> None:
 
 def test_a_job_that_would_be_refused_again_fails_its_task_for_good_and_names_the_fields() -> None:
     status = {"reason": "BadRequest", "message": 'strict decoding error: unknown field "spec.x"'}
-    error = refusal(METADATA, ApiError(400, status))
+    error = refusal(JOB, ApiError(400, status))
     assert isinstance(error, JobRefusedError)
     assert not error.heals_by_retry
     assert list(error.fields) == ["spec.x"]
-    assert "'sales-1' in namespace 'flows'" in str(error)
+    assert "the Job 'sales-1' in namespace 'flows'" in str(error)
 
 
 def test_a_job_that_a_later_try_may_create_fails_this_try_alone() -> None:
-    error = refusal(METADATA, ApiError(401, {"reason": "Unauthorized"}))
+    error = refusal(JOB, ApiError(401, {"reason": "Unauthorized"}))
     assert isinstance(error, ClusterError)
     assert error.heals_by_retry

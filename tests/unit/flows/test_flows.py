@@ -18,6 +18,8 @@ from flowjob.flows.runner import RESULT_ERROR
 
 REQUEST = FlowRequest("run-id", "flows:1", "default", FlowConnection("https://prefect/", "key"))
 
+KEY_VARIABLES = ("PREFECT__CLOUD__API_KEY", "PREFECT__CLOUD__AUTH_TOKEN")
+
 
 def test_short_forms_name_a_flow() -> None:
     assert as_flow("a.b:c") == PythonFlow("a.b:c")
@@ -57,9 +59,10 @@ def test_the_default_flow_is_the_references_contract() -> None:
     assert command.args == [
         "python -c 'import prefect; prefect.environments.execution.load_and_run_flow()'"
     ]
+    # The key's second variable is what Prefect read before it knew the page's.
+    assert command.secrets == dict.fromkeys(KEY_VARIABLES, "key")
     assert command.env == {
         "PREFECT__CLOUD__GRAPHQL": "https://prefect/graphql",
-        "PREFECT__CLOUD__API_KEY": "key",
         "PREFECT__CONTEXT__FLOW_RUN_ID": "run-id",
         "PREFECT__CONTEXT__NAMESPACE": "default",
         "PREFECT__CONTEXT__IMAGE": "flows:1",
@@ -71,6 +74,54 @@ def test_the_default_flow_is_the_references_contract() -> None:
     }
     assert "key" not in repr(command)
     assert "key" not in repr(REQUEST)
+
+
+def test_a_prefect_flow_takes_its_key_from_a_secret_that_the_user_names() -> None:
+    command = PrefectCloudFlow(api_key_secret="prefect.team/api-key").command(REQUEST)
+    reference = {"secretKeyRef": {"name": "prefect.team", "key": "api-key"}}
+    assert {name: command.env[name] for name in KEY_VARIABLES} == dict.fromkeys(
+        KEY_VARIABLES, reference
+    )
+    assert command.secrets == {}
+
+
+@pytest.mark.parametrize("wrong", ["pnu_0123456789", "prefect/", "/key", "a/b/c", "Prefect/key", 1])
+def test_a_key_in_place_of_its_secrets_name_is_refused_and_not_repeated(wrong: Any) -> None:
+    with pytest.raises(FlowError, match='write it as "name/key"') as raised:
+        PrefectCloudFlow(api_key_secret=wrong).command(REQUEST)
+    assert "pnu_0123456789" not in str(raised.value)
+
+
+def test_a_prefect_server_that_asks_for_no_key_gets_none() -> None:
+    connection = FlowConnection("http://prefect:4200")
+    command = PrefectCloudFlow().command(FlowRequest("run-id", "flows:1", "default", connection))
+    assert {name: command.env[name] for name in KEY_VARIABLES} == dict.fromkeys(KEY_VARIABLES, "")
+    assert command.secrets == {}
+
+
+@pytest.mark.parametrize(
+    ("version", "names"),
+    [
+        (None, KEY_VARIABLES),
+        ("0.10.7", ("PREFECT__CLOUD__AUTH_TOKEN",)),
+        ("0.14", ("PREFECT__CLOUD__AUTH_TOKEN",)),
+        ("0.15.0", ("PREFECT__CLOUD__API_KEY",)),
+        ("0.15.13", ("PREFECT__CLOUD__API_KEY",)),
+        ("1.4.1", ("PREFECT__CLOUD__API_KEY",)),
+    ],
+)
+def test_the_key_comes_by_the_variable_that_the_images_prefect_reads(
+    version: str | None, names: tuple[str, ...]
+) -> None:
+    command = PrefectCloudFlow(prefect_version=version).command(REQUEST)
+    assert tuple(command.secrets) == names
+    assert not set(KEY_VARIABLES) & command.env.keys()
+
+
+@pytest.mark.parametrize("version", ["latest", "0", "0.x"])
+def test_a_prefect_version_that_is_none_is_refused(version: str) -> None:
+    with pytest.raises(FlowError, match=f"prefect_version is '{version}'"):
+        PrefectCloudFlow(prefect_version=version).command(REQUEST)
 
 
 FLOW = """
