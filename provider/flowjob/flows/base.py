@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from flowjob.remote_run import RemoteRun, RemoteRunRequest
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,15 @@ class FlowRequest:
     :param image: image of the flow container.
     :param namespace: Kubernetes namespace of the Job.
     :param connection: the connection that the flow asked for by ``conn_id``.
+    :param remote_run: the run that the flow asked for by ``remote_run``; None: it asked for none,
+        or there is none yet, as where a Job is only shown.
     """
 
     flow_run_id: str
     image: str
     namespace: str
     connection: FlowConnection | None = None
+    remote_run: RemoteRun | None = None
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,13 @@ class FlowCommand:
     :param command: the container's entrypoint; None leaves the spec's own.
     :param args: the entrypoint's arguments; None leaves the spec's own.
     :param env: variables that this kind of flow adds, as literal values.
+    :param labels: labels that this kind of flow adds to the Job and its pods.
     """
 
     command: list[str] | None = None
     args: list[str] | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Flow(ABC):
@@ -61,6 +68,17 @@ class Flow(ABC):
     @abstractmethod
     def command(self, request: FlowRequest) -> FlowCommand:
         """Say what the flow container runs in this flow run."""
+
+    def remote_run(
+        self, flow_run_id: str, parameters: Mapping[str, Any]
+    ) -> RemoteRunRequest | None:
+        """Say which run another system is to know of this flow run; None: none does.
+
+        :param flow_run_id: id of the flow run.
+        :param parameters: the operator's ``parameters``.
+        :raises FlowError: what is asked for is not definite.
+        """
+        return None
 
 
 def escape(text: str) -> str:
