@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from flowjob.cluster.api_server import Cluster
@@ -17,14 +17,23 @@ from flowjob.flow_run import (
     is_named_after_its_flow_run,
     task_instance_of,
 )
+from flowjob.flows.base import FlowConnection
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.job import is_active, is_being_deleted, true_condition
 from flowjob.worker.airflow_name import airflow_name
 from flowjob.worker.loop_thread import LoopThread
+from flowjob.worker.remote import cancel_remote_run
 from flowjob.worker.task_states import has_ended, portions, task_states
 
 
-def sweep(kubernetes_conn_id: str, namespace: str | None, *, dry_run: bool, log: Any) -> list[str]:
+def sweep(
+    kubernetes_conn_id: str,
+    namespace: str | None,
+    connect: Callable[[str], FlowConnection],
+    *,
+    dry_run: bool,
+    log: Any,
+) -> list[str]:
     """Delete the Jobs whose task instance has ended or is gone, but those that may stay.
 
     That is the active ones, and those that ``on_finish`` was to delete, whose worker died first.
@@ -32,6 +41,7 @@ def sweep(kubernetes_conn_id: str, namespace: str | None, *, dry_run: bool, log:
 
     :param kubernetes_conn_id: Airflow connection of the cluster, of type ``kubernetes``.
     :param namespace: the namespace to look in; None: all.
+    :param connect: reads the Airflow connection of a Prefect that knows a flow run, too.
     :param dry_run: only say which Jobs would be deleted.
     :param log: takes a line for each of them.
     :returns: their names, each as ``namespace/name``.
@@ -63,6 +73,8 @@ def sweep(kubernetes_conn_id: str, namespace: str | None, *, dry_run: bool, log:
                 continue
             if is_deleted:
                 log.info("Deleted the Job %s: %s", name, why)
+                if is_active(job):
+                    loop.run(cancel_remote_run(job, connect, log))
                 swept.append(name)
             else:
                 log.info("Left the Job %s alone, as it has just changed: %s", name, why)

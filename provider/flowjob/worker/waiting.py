@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from flowjob.exceptions import ClusterError, FlowError, JobRefusedError
+from flowjob.exceptions import ClusterError, FlowError, FlowJobError, JobRefusedError
 from flowjob.flow_run import FlowRun, flow_run_id_of
 from flowjob.flows import as_flow
 from flowjob.flows.base import FlowConnection
@@ -27,6 +28,7 @@ from flowjob.worker.context import (
     masked,
     shortest_deferral,
 )
+from flowjob.worker.remote import OwnRemoteRun, own_remote_run
 from flowjob.worker.session import WorkerSession
 from flowjob.worker.trigger_event import outcome_of_event
 from flowjob.worker.xcom import (
@@ -36,6 +38,7 @@ from flowjob.worker.xcom import (
     JOB_NAME,
     LOG_POSITIONS,
     NAMESPACE,
+    REMOTE_RUN,
     XComs,
 )
 
@@ -91,6 +94,7 @@ class Waiting:
         self._context = context
         self._xcoms = XComs(context)
         self._log = log
+        self._remote: OwnRemoteRun | None = None
 
     def begin(self, connect: Callable[[str], FlowConnection]) -> End | Deferral:
         """Launch the flow run, and wait for it or defer.
@@ -99,11 +103,13 @@ class Waiting:
         :raises FlowJobError: it cannot be launched or waited for.
         """
         self._check()
-        job = self._launch(connect)
+        job = self._launch(cache(connect))
         self._xcoms.push_job(job)
+        if self._remote is not None and self._remote.run is not None:
+            self._xcoms.push_remote_run(self._remote.run)
         if self._arguments.deferrable and is_active(job):
             return self._defer(job, self._arguments.deadline)
-        return End(job, self._wait(job))
+        return self._end(job, self._wait(job))
 
     def complete(
         self,
@@ -120,12 +126,13 @@ class Waiting:
         job: KubernetesObject | None = event.get("job")
         if job is None or not self._is_own(flow_run_id_of(job)):
             return self.begin(connect)
+        self._take_remote(connect, job)
         self._session.run(self._session.execution.take(job))
         outcome = outcome_of_event(event, self._read_again(job, event))
         for line in event.get("last_lines", ()):
             self._log_line(line)
         self._collect_log(job, is_over=outcome is not None, without=event.get("taken_pods", ()))
-        return self._defer(job, deadline) if outcome is None else End(job, outcome)
+        return self._defer(job, deadline) if outcome is None else self._end(job, outcome)
 
     def resume(
         self, connect: Callable[[str], FlowConnection], failure: dict[str, Any]
@@ -139,15 +146,16 @@ class Waiting:
         if not self._is_own(self._xcoms.pull(FLOW_RUN_ID)):
             return self.begin(connect)
         name, namespace = (self._xcoms.pull(key) for key in (JOB_NAME, NAMESPACE))
+        self._take_remote(connect, None)
         job = self._session.run(self._session.execution.resume(namespace, name))
         if job is None:
             told = f"the Job {name!r} was deleted before it was seen to end"
-            return End(None, Outcome(FAILED, "JobDeleted", told))
+            return self._end(None, Outcome(FAILED, "JobDeleted", told))
         if failure.get("error") == _TRIGGER_TIMEOUT:
             self._collect_log(job, is_over=True)
             raise airflow_exception("AirflowTaskTimeout")("the flow run took too long")
         self._log.warning("The trigger failed, so this worker waits by itself")
-        return End(job, self._wait(job, self._xcoms.pull(DEADLINE)))
+        return self._end(job, self._wait(job, self._xcoms.pull(DEADLINE)))
 
     def _read_again(self, job: KubernetesObject, event: dict[str, Any]) -> Outcome | None:
         """Read in the cluster what the trigger did not send."""
@@ -205,7 +213,8 @@ class Waiting:
                 "set flow=SpecFlow() to run the spec's own"
             )
         conn_id = as_flow(job.flow).conn_id
-        manifest = make_manifest(
+        make_job = partial(
+            make_manifest,
             session.flow_run,
             spec,
             job,
@@ -213,14 +222,40 @@ class Waiting:
             cluster_namespace=session.cluster.namespace,
             connection=connect(conn_id) if conn_id else None,
         )
+        remote = self._remote = own_remote_run(session, self._arguments, connect, self._log)
+        if remote is not None:
+            remote.make_job = lambda run: make_job(remote_run=run)
         try:
-            return session.run(
+            launched = session.run(
                 session.execution.launch(
-                    session.flow_run, manifest, self._arguments.startup_timeout
+                    session.flow_run, make_job(), self._arguments.startup_timeout
                 )
             )
-        except JobRefusedError as error:
-            raise spec.locate(error) from None
+        except FlowJobError as error:
+            if remote is not None:
+                session.run(remote.crash(error))
+            raise spec.locate(error) if isinstance(error, JobRefusedError) else error from None
+        if remote is not None:
+            remote.take(launched)
+        return launched
+
+    def _take_remote(
+        self, connect: Callable[[str], FlowConnection], job: KubernetesObject | None
+    ) -> None:
+        """Take up the run that another system knows, of which the Job or our XCom tells."""
+        self._remote = own_remote_run(self._session, self._arguments, connect, self._log)
+        if self._remote is not None:
+            told = self._xcoms.pull(REMOTE_RUN) or {}
+            self._remote.take(job, told.get("text"))
+
+    def _end(self, job: KubernetesObject | None, outcome: Outcome) -> End:
+        """End with the Job's outcome, in which another system may have a word."""
+        session, remote = self._session, self._remote
+        if remote is None or remote.run is None:
+            return End(job, outcome)
+        both = session.run(session.execution.wait(remote.agree(outcome)))
+        self._xcoms.push_remote_run(remote.run, remote.state)
+        return End(job, both)
 
     def _defer(self, job: KubernetesObject, deadline: float | None) -> Deferral:
         if deadline is not None:
