@@ -59,8 +59,24 @@ class RequestStoppedError(ClusterError):
     """A request that has had no answer is not sent again, as it is no longer wanted."""
 
 
+class RemoteError(FlowJobError):
+    """A system that knows the flow's runs, too, such as Prefect, gave no usable answer."""
+
+
+class RemoteRefusedError(RemoteError):
+    """Such a system refused what it was asked for, and would refuse it again."""
+
+    heals_by_retry = False
+
+
 class FlowRunFailedError(FlowJobError):
     """The flow run did not succeed; the message is its diagnosis."""
+
+
+class FlowRunEndedElsewhereError(FlowRunFailedError):
+    """Somebody cancelled the flow run in the system that knows it, too: a retry is not wanted."""
+
+    heals_by_retry = False
 
 
 class FlowRunCancelledError(FlowJobError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from uuid import UUID, uuid5
 
@@ -18,6 +18,8 @@ FLOW_RUN_ID_LABEL = "flow_run_id"
 ANNOTATION_PREFIX = "flowjob/"
 # The annotation of a Job that is not to stay once it has ended; see ``is_kept``.
 ON_FINISH = "on_finish"
+# The annotation of a Job whose flow run another system knows, too; see ``RemoteRun``.
+REMOTE_RUN = "remote_run"
 
 # The identifier is a UUID of version 5: the same names give the same id, in any process.
 _IDENTIFIER_NAMESPACE = UUID("6f0c2e1e-6f0e-5a53-9d0f-0c8c3c0a9f57")
@@ -178,6 +180,12 @@ def is_kept(on_finish: str, *, succeeded: bool) -> bool:
     :param on_finish: ``"keep"``, ``"delete"`` or ``"delete_succeeded"``, as the operator has it.
     """
     return on_finish == "keep" or (on_finish == "delete_succeeded" and not succeeded)
+
+
+def add_labels(job: KubernetesObject, labels: Mapping[str, str]) -> None:
+    """Write further labels to a Job that is to be created, and to its pods."""
+    for metadata in (job["metadata"], job["spec"]["template"]["metadata"]):
+        metadata["labels"].update(labels)
 
 
 def annotate(job: KubernetesObject, name: str, value: str) -> None:

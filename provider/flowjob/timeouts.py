@@ -65,6 +65,14 @@ SECRET_REMOVAL = 2
 # One that takes longer looks again, so long after: of two launches at once, one sees the other's.
 LAUNCH_AT_ONCE = 1
 
+# --- a system that knows the flow's runs, too -----------------------------------------------------
+
+# One that is away, where the Job has failed and only the reason could be told better. Where the Job
+# has succeeded, its word decides: then it is waited for as the API server is.
+REMOTE_REASON = 60
+# One that is away, where a flow run is killed: its Job's end does not depend on it.
+REMOTE_KILL = 10
+
 # --- Airflow ------------------------------------------------------------------------------------
 
 # That Airflow may take to say what became of a task in a worker that was sent SIGTERM: SIGKILL

@@ -12,10 +12,19 @@ from flowjob.exceptions import FlowError
 from flowjob.flows.base import Flow
 from flowjob.flows.command import CommandFlow
 from flowjob.flows.prefect_cloud import PrefectCloudFlow
+from flowjob.flows.prefect_deployment import PrefectDeployment
 from flowjob.flows.python import PythonFlow
 from flowjob.flows.spec import SpecFlow
 
-__all__ = ["CommandFlow", "Flow", "PrefectCloudFlow", "PythonFlow", "SpecFlow", "as_flow"]
+__all__ = [
+    "CommandFlow",
+    "Flow",
+    "PrefectCloudFlow",
+    "PrefectDeployment",
+    "PythonFlow",
+    "SpecFlow",
+    "as_flow",
+]
 
 
 def as_flow(value: Any) -> Flow:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from flowjob.remote_run import RemoteRun, RemoteRunRequest
+
 
 @dataclass(frozen=True)
 class FlowConnection:
@@ -28,12 +30,15 @@ class FlowRequest:
     :param image: image of the flow container.
     :param namespace: Kubernetes namespace of the Job.
     :param connection: the connection that the flow asked for by ``conn_id``.
+    :param remote_run: the run that the flow asked for by ``remote_run``; None: it asked for none,
+        or there is none yet, as where a Job is only shown.
     """
 
     flow_run_id: str
     image: str
     namespace: str
     connection: FlowConnection | None = None
+    remote_run: RemoteRun | None = None
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,14 @@ class FlowCommand:
         has below ``valueFrom``.
     :param secrets: variables with secret values, by name: they reach the container through a
         Secret and never stand in the Job.
+    :param labels: labels that this kind of flow adds to the Job and its pods.
     """
 
     command: list[str] | None = None
     args: list[str] | None = None
     env: Mapping[str, Any] = field(default_factory=dict, repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Flow(ABC):
@@ -65,6 +72,17 @@ class Flow(ABC):
     @abstractmethod
     def command(self, request: FlowRequest) -> FlowCommand:
         """Say what the flow container runs in this flow run."""
+
+    def remote_run(
+        self, flow_run_id: str, parameters: Mapping[str, Any]
+    ) -> RemoteRunRequest | None:
+        """Say which run another system is to know of this flow run; None: none does.
+
+        :param flow_run_id: id of the flow run.
+        :param parameters: the operator's ``parameters``.
+        :raises FlowError: what is asked for is not definite.
+        """
+        return None
 
 
 def secret_key(name: str, key: str) -> dict[str, Any]:

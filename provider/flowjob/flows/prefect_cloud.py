@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from flowjob.exceptions import FlowError
-from flowjob.flows.base import (
-    Flow,
-    FlowCommand,
-    FlowConnection,
-    FlowRequest,
-    escape,
-    secret_key,
-)
+from flowjob.flows.api_key import api_key_variables
+from flowjob.flows.base import Flow, FlowCommand, FlowRequest, escape
+from flowjob.remote_run import CloudRunRequest
 
 # The command of the reference, section "Job Spec Configuration".
 _LOAD_AND_RUN = "python -c 'import prefect; prefect.environments.execution.load_and_run_flow()'"
@@ -25,8 +21,6 @@ _API_KEY, _AUTH_TOKEN = "PREFECT__CLOUD__API_KEY", "PREFECT__CLOUD__AUTH_TOKEN"
 _FIRST_WITH_API_KEY = (0, 15)
 
 _VERSION = re.compile(r"(\d+)\.(\d+)(\.\w+)*")
-# A Secret's name and a key in it, as Kubernetes has them.
-_SECRET_KEY = re.compile(r"([a-z0-9][-a-z0-9.]*)/([-._a-zA-Z0-9]+)")
 
 
 @dataclass
@@ -35,6 +29,11 @@ class PrefectCloudFlow(Flow):
 
     The API key reaches the flow container through a Kubernetes Secret.
 
+    With a registered flow (``flow_id``, or ``project_name`` and ``flow_name``), the flow run is
+    created in Prefect with the operator's parameters; with ``flow_run_id`` it is the one that
+    exists. Its final state and the Job's end decide together then. With none of these the flow
+    container gets our own flow run id, which Prefect does not know.
+
     :param conn_id: Airflow connection of type ``prefect``: host is the API's address (default
         Prefect Cloud's), password its API key.
     :param flow_file_path: where the flow's file is in the image, for storages that want it.
@@ -42,17 +41,29 @@ class PrefectCloudFlow(Flow):
         default: the connection's key, in a Secret that is made for the flow run.
     :param prefect_version: the Prefect in the image, such as ``"0.14.22"``: it tells by which
         variable that reads its key; default: by any.
+    :param flow_id: id of the registered flow.
+    :param project_name: the project of the registered flow, of which the newest version is run.
+    :param flow_name: the name of the registered flow.
+    :param flow_run_id: id of a flow run that exists in Prefect.
     """
 
     # A dataclass field of its own type, as the base class only promises "maybe a connection".
     conn_id: str = "prefect_default"
     flow_file_path: str = ""
+    flow_id: str | None = None
+    project_name: str | None = None
+    flow_name: str | None = None
+    flow_run_id: str | None = None
     api_key_secret: str | None = None
     prefect_version: str | None = None
 
     template_fields: ClassVar[tuple[str, ...]] = (
         "conn_id",
         "flow_file_path",
+        "flow_id",
+        "project_name",
+        "flow_name",
+        "flow_run_id",
         "api_key_secret",
         "prefect_version",
     )
@@ -65,14 +76,19 @@ class PrefectCloudFlow(Flow):
         connection = request.connection
         if connection is None:
             raise FlowError(f"the Prefect flow needs the Airflow connection {self.conn_id!r}")
-        plain, secrets = self._key(connection)
+        names = self._key_variables()
+        plain, secrets = api_key_variables(names, connection, self.api_key_secret)
+        if not (plain or secrets):
+            # A Prefect Server asks for none.
+            plain = dict.fromkeys(names, "")
+        run = request.remote_run
         return FlowCommand(
             command=["/bin/sh", "-c"],
             args=[escape(_LOAD_AND_RUN)],
             env={
                 "PREFECT__CLOUD__GRAPHQL": f"{connection.api_url.rstrip('/')}/graphql",
                 **plain,
-                "PREFECT__CONTEXT__FLOW_RUN_ID": request.flow_run_id,
+                "PREFECT__CONTEXT__FLOW_RUN_ID": run.run_id if run else request.flow_run_id,
                 "PREFECT__CONTEXT__NAMESPACE": request.namespace,
                 "PREFECT__CONTEXT__IMAGE": request.image,
                 "PREFECT__CONTEXT__FLOW_FILE_PATH": self.flow_file_path,
@@ -86,16 +102,6 @@ class PrefectCloudFlow(Flow):
             secrets=secrets,
         )
 
-    def _key(self, connection: FlowConnection) -> tuple[dict[str, Any], dict[str, str]]:
-        """Return the variables of the API key: those that show nothing, and the secret ones."""
-        names = self._key_variables()
-        if self.api_key_secret:
-            return dict.fromkeys(names, _reference(self.api_key_secret)), {}
-        if connection.api_key:
-            return {}, dict.fromkeys(names, connection.api_key)
-        # A Prefect Server asks for none.
-        return dict.fromkeys(names, ""), {}
-
     def _key_variables(self) -> tuple[str, ...]:
         if not self.prefect_version:
             return _API_KEY, _AUTH_TOKEN
@@ -108,13 +114,26 @@ class PrefectCloudFlow(Flow):
         is_new = (int(version[1]), int(version[2])) >= _FIRST_WITH_API_KEY
         return (_API_KEY,) if is_new else (_AUTH_TOKEN,)
 
+    def remote_run(self, flow_run_id: str, parameters: Mapping[str, Any]) -> CloudRunRequest | None:
+        """Ask for the flow run of a registered flow, or for the one that is named.
 
-def _reference(api_key_secret: str) -> dict[str, Any]:
-    found = _SECRET_KEY.fullmatch(str(api_key_secret))
-    if found is None:
-        # Not its value: it may be the API key itself.
-        raise FlowError(
-            "api_key_secret of the Prefect flow names no key of a Secret: write it as "
-            '"name/key", such as "prefect/api-key"'
+        :raises FlowError: both are, or the flow by half.
+        """
+        names = self.project_name, self.flow_name
+        ways = [bool(self.flow_run_id), bool(self.flow_id), any(names)]
+        if sum(ways) > 1 or (any(names) and not all(names)):
+            raise FlowError(
+                "a Prefect flow run is named by flow_run_id, and a registered flow by flow_id or "
+                "by project_name and flow_name: give one of these"
+            )
+        if not any(ways):
+            return None
+        return CloudRunRequest(
+            self.conn_id,
+            flow_run_id,
+            parameters,
+            flow_run_id=self.flow_run_id or None,
+            flow_id=self.flow_id or None,
+            project_name=self.project_name,
+            flow_name=self.flow_name,
         )
-    return secret_key(found[1], found[2])

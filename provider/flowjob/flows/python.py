@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import ClassVar
 
 from flowjob.exceptions import FlowError
 from flowjob.flows.base import Flow, FlowCommand, FlowRequest, escape
+from flowjob.flows.runner_text import program
 
 _NAME = r"[^\W\d]\w*"
 _CALLABLE = re.compile(rf"{_NAME}(\.{_NAME})*:{_NAME}(\.{_NAME})*")
-
-
-@cache
-def _runner() -> str:
-    return Path(__file__).with_name("runner.py").read_text(encoding="utf-8")
 
 
 @dataclass
@@ -47,6 +41,6 @@ class PythonFlow(Flow):
             )
         # -u: a line that the flow prints is in the log when it is printed.
         return FlowCommand(
-            command=[escape(self.python), "-u", "-c", escape(_runner())],
+            command=[escape(self.python), "-u", "-c", escape(program())],
             args=[self.callable],
         )

@@ -18,6 +18,7 @@ from flowjob.flow_run import FlowRun, flow_run_id_of
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.launch.other_tries import OtherTries, run_unless
 from flowjob.launch.own_secret import OwnSecret
+from flowjob.remote_run import Companion
 from flowjob.status.job import is_being_deleted
 from flowjob.status.outcome import Outcome
 
@@ -34,6 +35,9 @@ class Execution:
 
     :param cluster: where the Job is, or is to be.
     """
+
+    # What begins before this flow run's Job, and ends with a Job that is killed; None: nothing.
+    companion: Companion | None = None
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -62,7 +66,8 @@ class Execution:
         :param manifest: the Job to create.
         :param limit: seconds that an earlier Job may take to go, and a full quota to have room;
             None (default): any number.
-        :param secret: the Secret that the Job takes values from; None (default): there is none.
+        :param secret: the Secret that the Job takes values from; None (default): there is none. A
+            companion makes both anew, as they name it.
         :raises FlowRunCancelledError: it was killed before there was a Job.
         :raises JobRefusedError: the API server refuses the Job, or its Secret.
         :raises ClusterError: the API server gave no usable answer, an earlier Job does not go, a
@@ -120,10 +125,15 @@ class Execution:
         self._stopped.set()
         try:
             job = await self._find_job()
-            if job is not None:
-                await self._cluster.delete_job(job)
-                self._kill_error, self._is_deleted = None, True
-            await self._secret.remove()
+            # At once, as a worker that is sent SIGTERM has seconds for both.
+            beside = asyncio.create_task(self._end_companion(job))
+            try:
+                if job is not None:
+                    await self._cluster.delete_job(job)
+                    self._kill_error, self._is_deleted = None, True
+                await self._secret.remove()
+            finally:
+                await beside
         except ClusterError as error:
             self._kill_error = error
             log.error("The Job of the flow run goes on: %s", error)
@@ -162,6 +172,10 @@ class Execution:
         # what becomes of it.
         return await asyncio.shield(self._job)
 
+    async def _end_companion(self, job: KubernetesObject | None) -> None:
+        if self.companion is not None:
+            await self.companion.end(job)
+
     async def _find_job(self) -> KubernetesObject | None:
         """Return the Job as soon as it is known that there is one."""
         if self._job is None:
@@ -183,11 +197,16 @@ class Execution:
         self, flow_run: FlowRun, manifest: KubernetesObject, limit: float | None
     ) -> KubernetesObject:
         namespace = manifest["metadata"]["namespace"]
-        others = OtherTries(self._cluster, flow_run, namespace, limit, self._stopped)
+        others = OtherTries(
+            self._cluster, flow_run, namespace, limit, self._stopped, self.companion
+        )
         adopted = await others.settle()
         if adopted is not None:
             await self._secret.give_to(adopted)
             return adopted
+        if self.companion is not None:
+            manifest, secret = await self.companion.begin(self._stopped)
+            self._secret = OwnSecret(self._cluster, secret, self._stopped)
         while True:
             if self._stopped.is_set():
                 raise RequestStoppedError("nothing is to be launched any more")

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowjob.exceptions import JobSpecError
-from flowjob.flow_run import ON_FINISH, FlowRun, annotate
+from flowjob.flow_run import ON_FINISH, REMOTE_RUN, FlowRun, add_labels, annotate
 from flowjob.flows import as_flow
 from flowjob.flows.base import FlowConnection, FlowRequest
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.launch.environment import check_user_environment, flow_environment, parameters_json
 from flowjob.launch.secret import make_secret, references
+from flowjob.remote_run import RemoteRun
 from flowjob.spec.jinja import has_jinja
 from flowjob.spec.job_spec import FlowContainer, JobSpec
 
@@ -59,19 +60,26 @@ def make_manifests(
     airflow_variables: Mapping[str, str],
     cluster_namespace: str | None,
     connection: FlowConnection | None,
+    remote_run: RemoteRun | None = None,
 ) -> Manifests:
     """Make the Job of a flow run, and the Secret that it needs.
 
     :param airflow_variables: Airflow's own variables, ``AIRFLOW_CTX_*``.
     :param cluster_namespace: the namespace that the cluster's connection names, if any.
     :param connection: the Airflow connection that the flow asks for by ``conn_id``.
+    :param remote_run: the run that the flow asks for by ``remote_run``; None (default): there is
+        none, or none yet.
     :raises JobSpecError: neither the arguments nor the spec have an image.
     :raises FlowError: the flow, its parameters or its variables cannot be run.
     """
     flow = as_flow(arguments.flow)
     namespace = arguments.namespace or spec.namespace or cluster_namespace or "default"
     request = FlowRequest(
-        flow_run.flow_run_id, _image(flow_run, spec, arguments), namespace, connection
+        flow_run.flow_run_id,
+        _image(flow_run, spec, arguments),
+        namespace,
+        connection,
+        remote_run,
     )
     command = flow.command(request)
     check_user_environment(arguments.env)
@@ -93,8 +101,11 @@ def make_manifests(
         yielding=flow_variables.keys(),
     )
     job = spec.for_flow_run(flow_run, container, namespace=namespace, name=arguments.name)
+    add_labels(job, command.labels)
     if arguments.on_finish != "keep":
         annotate(job, ON_FINISH, arguments.on_finish)
+    if remote_run is not None:
+        annotate(job, REMOTE_RUN, remote_run.to_text())
     return Manifests(job, make_secret(flow_run, job, command.secrets))
 
 

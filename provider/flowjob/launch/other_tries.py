@@ -14,6 +14,7 @@ from flowjob.exceptions import ClusterError, RequestStoppedError
 from flowjob.flow_run import IDENTIFIER_LABEL, FlowRun
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.launch.earlier_jobs import sort_earlier_jobs, sort_jobs_beside
+from flowjob.remote_run import Companion
 from flowjob.status.job import is_active
 from flowjob.timeouts import LAUNCH_AT_ONCE
 from flowjob.wait.until_gone import wait_until_gone
@@ -31,6 +32,7 @@ class OtherTries:
     :param namespace: the namespace of its Job.
     :param limit: seconds that an earlier Job may take to go; None: any number.
     :param stop: nothing is to be launched any more. What then has had no answer is not sent again.
+    :param companion: ends what the flow runs have beside the Jobs that are deleted; None: nothing.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class OtherTries:
         namespace: str,
         limit: float | None,
         stop: asyncio.Event,
+        companion: Companion | None = None,
     ) -> None:
         self._cluster = cluster
+        self._companion = companion
         self._flow_run = flow_run
         self._namespace = namespace
         self._limit = limit
@@ -73,7 +77,7 @@ class OtherTries:
                 job["metadata"]["name"],
             )
         for job in earlier.in_the_way:
-            await self._cluster.delete_job(job, stop=self._stop)
+            await self._delete(job)
         await self.wait_until_gone(earlier.in_the_way)
         if earlier.adopted is not None:
             log.info(
@@ -101,7 +105,7 @@ class OtherTries:
             for other in earlier:
                 which = other["metadata"]["name"]
                 log.warning("An earlier try has launched the Job %s meanwhile: deleting it", which)
-                await self._cluster.delete_job(other, stop=self._stop)
+                await self._delete(other)
         except RequestStoppedError:
             return
         except ClusterError as error:
@@ -128,6 +132,11 @@ class OtherTries:
             if self._stop.is_set():
                 raise RequestStoppedError("an earlier Job is not waited for any more")
             waiting.result()
+
+    async def _delete(self, job: KubernetesObject) -> None:
+        await self._cluster.delete_job(job, stop=self._stop)
+        if self._companion is not None:
+            await self._companion.end(job)
 
     async def _list(self, doubted: Collection[int] = REFUSALS) -> list[KubernetesObject]:
         return await self._cluster.list_jobs(

@@ -25,6 +25,7 @@ from flowjob.operators.checks import (
 )
 from flowjob.operators.handover import arguments_of, trigger_of
 from flowjob.operators.job_spec_file import check_job_spec, load_job_spec, take_job_spec
+from flowjob.operators.links import links_of
 from flowjob.operators.mapping import CheckedPartial, check_partial
 from flowjob.spec.jinja import has_jinja
 from flowjob.spec.job_spec import JobSpec
@@ -111,6 +112,7 @@ class FlowJobOperator(BaseOperator):
     )
     ui_color = "#326ce5"
     ui_fgcolor = "#fff"
+    operator_extra_links = property(links_of)
 
     job_spec_file: str | None
     template_job_spec: bool

@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from flowjob.flow_run import flow_run_id_of
+from flowjob.flow_run import REMOTE_RUN, annotation, flow_run_id_of
 from flowjob.kubernetes_object import flow_container_of
 from flowjob.launch.manifest import JobArguments
 
@@ -80,5 +80,6 @@ def trigger_of(operator: FlowJobOperator, deferral: Deferral) -> FlowJobTrigger:
         exit_codes=operator.skip_on_exit_code,
         log_containers=containers if isinstance(containers, str) else list(containers),
         not_before=deferral.not_before,
+        remote_run=annotation(deferral.job, REMOTE_RUN),
         **asdict(deferral.flow_run.task_instance),
     )

@@ -55,10 +55,15 @@ class FlowJobSweepOperator(BaseOperator):
         :raises AirflowFailException: nobody can tell this Airflow's Jobs from those of another.
         :raises ClusterError: the Jobs cannot be listed, or some of them had to be left.
         """
+        from flowjob.hooks.prefect import flow_connection
         from flowjob.worker.context import errors_told
         from flowjob.worker.sweep import sweep
 
         with errors_told():
             return sweep(
-                self.kubernetes_conn_id, self.namespace, dry_run=self._dry_run, log=self.log
+                self.kubernetes_conn_id,
+                self.namespace,
+                flow_connection,
+                dry_run=self._dry_run,
+                log=self.log,
             )

@@ -36,7 +36,7 @@ CANCELLED = "cancelled"
 class Outcome:
     """How a flow run ended.
 
-    :param status: ``succeeded`` or ``failed``.
+    :param status: ``succeeded``, ``failed``, or ``cancelled``.
     :param reason: Kubernetes' own word for the cause, such as ``OOMKilled``; None on success.
     :param message: the cause as a sentence, with a remedy where there is a well-known one; None on
         success.
@@ -150,7 +150,7 @@ def outcome_of_start(cause: Diagnosis) -> Outcome:
 def explain_failure(outcome: Outcome, last_lines: Sequence[str]) -> str:
     """Return what the task's error says: the cause in one sentence, and under it the evidence.
 
-    :param outcome: of a flow run that failed.
+    :param outcome: of a flow run that did not succeed.
     :param last_lines: of the log of the container that failed, empty where they are not known.
     """
     facts = [f"reason: {outcome.reason}"]
@@ -159,7 +159,8 @@ def explain_failure(outcome: Outcome, last_lines: Sequence[str]) -> str:
         for name in ("container", "pod", "node", "exit_code")
         if (value := getattr(outcome, name)) is not None
     ]
-    text = f"the flow run failed: {outcome.message}\n  {', '.join(facts)}"
+    ended = "was cancelled" if outcome.status == CANCELLED else "failed"
+    text = f"the flow run {ended}: {outcome.message}\n  {', '.join(facts)}"
     if last_lines:
         text += "\n  the last lines of its log:" + "".join(f"\n    {line}" for line in last_lines)
     return text

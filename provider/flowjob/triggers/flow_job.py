@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey
+from flowjob.flow_run import FLOW_RUN_ID_LABEL, REMOTE_RUN, TaskInstanceKey, annotate
 from flowjob.kubernetes_object import KubernetesObject, job_of_flow_container
 from flowjob.logs.selection import LogSelection
 from flowjob.timeouts import LAST_LINE, PATIENCE
@@ -44,6 +44,8 @@ class FlowJobTrigger(BaseTrigger):
     :param exit_codes: of the flow container, that end the flow run at once; none (default).
     :param log_containers: ``"flow"`` (default), ``"all"`` or names, as the operator has it: whose
         last lines are kept where the cluster takes the pod away.
+    :param remote_run: what the Job says of the run that another system knows (``RemoteRun``), which
+        is cancelled with the Job; None (default): there is none.
     :param not_before: when it may end at the earliest (seconds since the epoch), well or not; 0
         (default): at once. Airflow takes for failed a task that is resumed before its executor
         has told the scheduler that the process which deferred has ended.
@@ -68,6 +70,7 @@ class FlowJobTrigger(BaseTrigger):
         exit_codes: Collection[int] = (),
         log_containers: str | list[str] = "flow",
         not_before: float = 0,
+        remote_run: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.kubernetes_conn_id = kubernetes_conn_id
@@ -82,6 +85,7 @@ class FlowJobTrigger(BaseTrigger):
         self.exit_codes = list(exit_codes)
         self.log_containers = log_containers
         self.not_before = not_before
+        self.remote_run = remote_run
         # `task_id` is an attribute of every trigger's, which Airflow writes to.
         self._key = TaskInstanceKey(dag_id, run_id, task_id, map_index)
         self._has_fired = False
@@ -102,6 +106,7 @@ class FlowJobTrigger(BaseTrigger):
             "exit_codes": self.exit_codes,
             "log_containers": self.log_containers,
             "not_before": self.not_before,
+            "remote_run": self.remote_run,
             **asdict(self._key),
         }
 
@@ -174,7 +179,9 @@ class FlowJobTrigger(BaseTrigger):
     async def _kill_if_ended(self) -> None:
         """Ask Airflow, and delete the Job for as long as the API server may be away."""
         from flowjob.cluster.patience import REFUSALS
+        from flowjob.hooks.prefect import flow_connection
         from flowjob.wait.shared_watch import shared_watch
+        from flowjob.worker.remote import cancel_remote_run
         from flowjob.worker.task_questions import task_questions
 
         try:
@@ -197,17 +204,22 @@ class FlowJobTrigger(BaseTrigger):
             self.log.error("The Job %s goes on: %s", self.job_name, error)
         else:
             self.log.info("The Job %s is deleted", self.job_name)
+        await cancel_remote_run(self._job, flow_connection, self.log)
         await asyncio.sleep(LAST_LINE)
 
     @property
     def _job(self) -> KubernetesObject:
         """What is known of the Job before it is seen."""
-        return {
+        job: KubernetesObject = {
             "metadata": {
                 "name": self.job_name,
                 "namespace": self.namespace,
                 "uid": self.job_uid,
                 "labels": {FLOW_RUN_ID_LABEL: self.flow_run_id},
+                "annotations": {},
             },
             **job_of_flow_container(self.flow_container),
         }
+        if self.remote_run is not None:
+            annotate(job, REMOTE_RUN, self.remote_run)
+        return job

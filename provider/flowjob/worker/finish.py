@@ -8,11 +8,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flowjob.cluster.api_server import Cluster
-from flowjob.exceptions import ClusterError, FlowJobError, FlowRunFailedError, ResultError
+from flowjob.exceptions import (
+    ClusterError,
+    FlowJobError,
+    FlowRunEndedElsewhereError,
+    FlowRunFailedError,
+    ResultError,
+)
 from flowjob.flow_run import TaskInstanceKey, is_kept
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.collect import last_lines
-from flowjob.status.outcome import SUCCEEDED, Outcome, explain_failure
+from flowjob.status.outcome import CANCELLED, SUCCEEDED, Outcome, explain_failure
 from flowjob.status.result import parse_result
 from flowjob.timeouts import COMMIT_LAG
 from flowjob.worker.arguments import TryArguments
@@ -50,7 +56,7 @@ def finish(
 ) -> Success:
     """Push the outcome, take the result, and delete the Job where that is asked for.
 
-    :raises FlowRunFailedError: the flow run failed.
+    :raises FlowRunFailedError: the flow run failed, or was cancelled in Prefect.
     :raises AirflowSkipException: it did, with an exit code that skips the task.
     :raises ResultError: the flow's result is none.
     """
@@ -116,7 +122,9 @@ def _result(
         raise airflow_exception("AirflowSkipException")(skipped)
     if outcome.status != SUCCEEDED:
         lines = _last_lines(session, arguments, xcoms, outcome, log)
-        raise FlowRunFailedError(explain_failure(outcome, lines))
+        is_cancelled = outcome.status == CANCELLED
+        error = FlowRunEndedElsewhereError if is_cancelled else FlowRunFailedError
+        raise error(explain_failure(outcome, lines))
     log.info("The flow run succeeded")
     if not arguments.wants_result:
         return None

@@ -19,14 +19,23 @@ from flowjob.flow_run import (
     is_named_after_its_flow_run,
     task_instance_of,
 )
+from flowjob.flows.base import FlowConnection
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.job import is_active, is_being_deleted, true_condition
 from flowjob.worker.airflow_name import airflow_name
 from flowjob.worker.loop_thread import LoopThread
+from flowjob.worker.remote import cancel_remote_run
 from flowjob.worker.task_states import has_ended, portions, task_states
 
 
-def sweep(kubernetes_conn_id: str, namespace: str | None, *, dry_run: bool, log: Any) -> list[str]:
+def sweep(
+    kubernetes_conn_id: str,
+    namespace: str | None,
+    connect: Callable[[str], FlowConnection],
+    *,
+    dry_run: bool,
+    log: Any,
+) -> list[str]:
     """Delete the Jobs whose task instance has ended or is gone, but those that may stay.
 
     That is the active ones, and those that ``on_finish`` was to delete, whose worker died first;
@@ -35,6 +44,7 @@ def sweep(kubernetes_conn_id: str, namespace: str | None, *, dry_run: bool, log:
 
     :param kubernetes_conn_id: Airflow connection of the cluster, of type ``kubernetes``.
     :param namespace: the namespace to look in; None: all.
+    :param connect: reads the Airflow connection of a Prefect that knows a flow run, too.
     :param dry_run: only say what would be deleted.
     :param log: takes a line for each.
     :returns: the Jobs' names, each as ``namespace/name``.
@@ -51,8 +61,15 @@ def sweep(kubernetes_conn_id: str, namespace: str | None, *, dry_run: bool, log:
         sweeping = _Sweeping(loop, airflow, dry_run, log)
         jobs = loop.run(cluster.list_jobs(namespace, FLOW_RUN_ID_LABEL))
         left = [job for job in jobs if not _may_stay(job)]
-        # One that has changed since, such as to Complete, may have its task alive again.
-        swept = sweeping.delete("Job", left, partial(cluster.delete_job, if_unchanged=True))
+
+        async def delete_job(job: KubernetesObject) -> bool:
+            # One that has changed since, such as to Complete, may have its task alive again.
+            is_deleted = await cluster.delete_job(job, if_unchanged=True)
+            if is_deleted and is_active(job):
+                await cancel_remote_run(job, connect, log)
+            return is_deleted
+
+        swept = sweeping.delete("Job", left, delete_job)
         secrets = Secrets(cluster)
         loose = loop.run(secrets.without_owner(namespace))
         if loose is None:

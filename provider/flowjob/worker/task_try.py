@@ -12,6 +12,7 @@ from flowjob.status.outcome import CANCELLED, Outcome
 from flowjob.worker.arguments import TryArguments
 from flowjob.worker.context import airflow_exception, errors_told, flow_run_of, masked
 from flowjob.worker.finish import Success, finish
+from flowjob.worker.remote import OwnRemoteRun
 from flowjob.worker.session import WorkerSession
 from flowjob.worker.waiting import Deferral, End, Waiting
 from flowjob.worker.xcom import XComs
@@ -95,14 +96,17 @@ class TaskTry:
                 session.end()
             yield
         except FlowRunCancelledError as error:
-            self._push_cancelled("Killed", f"the task was ended in Airflow: {error}")
+            self._push_cancelled(session, "Killed", f"the task was ended in Airflow: {error}")
             raise
         except airflow_exception("AirflowTaskTimeout"):
             self._log.info("The task has timed out: deleting its Job")
             session.run(session.execution.kill())
             told = session.execution.end_of_kill
-            self._push_cancelled("TaskTimeout", f"the task has timed out: {told}")
+            self._push_cancelled(session, "TaskTimeout", f"the task has timed out: {told}")
             raise
 
-    def _push_cancelled(self, reason: str, message: str) -> None:
+    def _push_cancelled(self, session: WorkerSession, reason: str, message: str) -> None:
         self._xcoms.push_outcome(Outcome(CANCELLED, reason=reason, message=masked(message)))
+        remote = session.execution.companion
+        if isinstance(remote, OwnRemoteRun) and remote.run is not None:
+            self._xcoms.push_remote_run(remote.run, remote.state)

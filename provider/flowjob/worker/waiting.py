@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from flowjob.exceptions import ClusterError, FlowError, JobRefusedError
+from flowjob.exceptions import ClusterError, FlowError, FlowJobError, JobRefusedError
 from flowjob.flow_run import FlowRun, flow_run_id_of
 from flowjob.flows import as_flow
 from flowjob.flows.base import FlowConnection
@@ -28,6 +29,7 @@ from flowjob.worker.context import (
     masked,
     shortest_deferral,
 )
+from flowjob.worker.remote import OwnRemoteRun, own_remote_run
 from flowjob.worker.session import WorkerSession
 from flowjob.worker.trigger_event import outcome_of_event
 from flowjob.worker.xcom import (
@@ -37,6 +39,7 @@ from flowjob.worker.xcom import (
     JOB_NAME,
     LOG_POSITIONS,
     NAMESPACE,
+    REMOTE_RUN,
     XComs,
 )
 
@@ -92,6 +95,7 @@ class Waiting:
         self._context = context
         self._xcoms = XComs(context)
         self._log = log
+        self._remote: OwnRemoteRun | None = None
 
     def begin(self, connect: Callable[[str], FlowConnection]) -> End | Deferral:
         """Launch the flow run, and wait for it or defer.
@@ -99,12 +103,14 @@ class Waiting:
         :param connect: reads the Airflow connection that the flow asks for.
         :raises FlowJobError: it cannot be launched or waited for.
         """
-        self._check()
-        job = self._launch(connect)
+        _check(self._arguments, self._task_id, self._log)
+        job = self._launch(cache(connect))
         self._xcoms.push_job(job)
+        if self._remote is not None and self._remote.run is not None:
+            self._xcoms.push_remote_run(self._remote.run)
         if self._arguments.deferrable and is_active(job):
             return self._defer(job, self._arguments.deadline)
-        return End(job, self._wait(job))
+        return self._end(job, self._wait(job))
 
     def complete(
         self,
@@ -121,13 +127,14 @@ class Waiting:
         job: KubernetesObject | None = event.get("job")
         if job is None or not self._is_own(flow_run_id_of(job)):
             return self.begin(connect)
-        self._have_masked(connect)
+        _have_masked(self._arguments, connect)
+        self._take_remote(connect, job)
         self._session.run(self._session.execution.take(job))
         outcome = outcome_of_event(event, self._read_again(job, event))
         for line in event.get("last_lines", ()):
             self._log_line(line)
         self._collect_log(job, is_over=outcome is not None, without=event.get("taken_pods", ()))
-        return self._defer(job, deadline) if outcome is None else End(job, outcome)
+        return self._defer(job, deadline) if outcome is None else self._end(job, outcome)
 
     def resume(
         self, connect: Callable[[str], FlowConnection], failure: dict[str, Any]
@@ -140,17 +147,18 @@ class Waiting:
         """
         if not self._is_own(self._xcoms.pull(FLOW_RUN_ID)):
             return self.begin(connect)
-        self._have_masked(connect)
+        _have_masked(self._arguments, connect)
         name, namespace = (self._xcoms.pull(key) for key in (JOB_NAME, NAMESPACE))
+        self._take_remote(connect, None)
         job = self._session.run(self._session.execution.resume(namespace, name))
         if job is None:
             told = f"the Job {name!r} was deleted before it was seen to end"
-            return End(None, Outcome(FAILED, "JobDeleted", told))
+            return self._end(None, Outcome(FAILED, "JobDeleted", told))
         if failure.get("error") == _TRIGGER_TIMEOUT:
             self._collect_log(job, is_over=True)
             raise airflow_exception("AirflowTaskTimeout")("the flow run took too long")
         self._log.warning("The trigger failed, so this worker waits by itself")
-        return End(job, self._wait(job, self._xcoms.pull(DEADLINE)))
+        return self._end(job, self._wait(job, self._xcoms.pull(DEADLINE)))
 
     def _read_again(self, job: KubernetesObject, event: dict[str, Any]) -> Outcome | None:
         """Read in the cluster what the trigger did not send."""
@@ -178,38 +186,6 @@ class Waiting:
         self._log.info("What this try was resumed with is an earlier one's: it begins anew")
         return False
 
-    def _check(self) -> None:
-        """Say what of the spec does not go with how it is waited for.
-
-        :raises FlowError: it cannot be waited for so.
-        """
-        arguments, spec = self._arguments, self._arguments.spec
-        if arguments.wait_for == "flow" and spec.has_many_pods:
-            raise FlowError(
-                f"task {self._task_id!r}: wait_for='flow' waits for one pod, but the job spec has "
-                "parallelism or completions: use wait_for='job'"
-            )
-        if not isinstance(arguments.log_containers, str):
-            for name in sorted(set(arguments.log_containers) - set(spec.container_names)):
-                self._log.warning("The job spec has no container %r of log_containers", name)
-        if spec.ttl is not None and spec.ttl < SHORT_TTL:
-            self._log.warning(
-                "ttlSecondsAfterFinished is %s s: should the worker die, a later try may not find "
-                "the Job any more and run the flow again; set it to %s s or more",
-                spec.ttl,
-                SHORT_TTL,
-            )
-
-    def _have_masked(self, connect: Callable[[str], FlowConnection]) -> None:
-        """Have Airflow mask what is secret of the flow's connection, in a process that is new.
-
-        Airflow masks what was asked for, and the flow may have printed it.
-        """
-        if conn_id := as_flow(self._arguments.job.flow).conn_id:
-            # The flow run needs it no more, so it may be gone.
-            with suppress(Exception):
-                connect(conn_id)
-
     def _launch(self, connect: Callable[[str], FlowConnection]) -> KubernetesObject:
         session, spec, job = self._session, self._arguments.spec, self._arguments.job
         if job.flow is None and spec.has_command:
@@ -218,7 +194,8 @@ class Waiting:
                 "set flow=SpecFlow() to run the spec's own"
             )
         conn_id = as_flow(job.flow).conn_id
-        manifests = make_manifests(
+        make = partial(
+            make_manifests,
             session.flow_run,
             spec,
             job,
@@ -226,8 +203,12 @@ class Waiting:
             cluster_namespace=session.cluster.namespace,
             connection=connect(conn_id) if conn_id else None,
         )
+        remote = self._remote = own_remote_run(session, self._arguments, connect, self._log)
+        if remote is not None:
+            remote.make = lambda run: make(remote_run=run)
+        manifests = make()
         try:
-            return session.run(
+            launched = session.run(
                 session.execution.launch(
                     session.flow_run,
                     manifests.job,
@@ -235,8 +216,31 @@ class Waiting:
                     secret=manifests.secret,
                 )
             )
-        except JobRefusedError as error:
-            raise spec.locate(error) from None
+        except FlowJobError as error:
+            if remote is not None:
+                session.run(remote.crash(error))
+            raise spec.locate(error) if isinstance(error, JobRefusedError) else error from None
+        if remote is not None:
+            remote.take(launched)
+        return launched
+
+    def _take_remote(
+        self, connect: Callable[[str], FlowConnection], job: KubernetesObject | None
+    ) -> None:
+        """Take up the run that another system knows, of which the Job or our XCom tells."""
+        self._remote = own_remote_run(self._session, self._arguments, connect, self._log)
+        if self._remote is not None:
+            told = self._xcoms.pull(REMOTE_RUN) or {}
+            self._remote.take(job, told.get("text"))
+
+    def _end(self, job: KubernetesObject | None, outcome: Outcome) -> End:
+        """End with the Job's outcome, in which another system may have a word."""
+        session, remote = self._session, self._remote
+        if remote is None or remote.run is None:
+            return End(job, outcome)
+        both = session.run(session.execution.wait(remote.agree(outcome)))
+        self._xcoms.push_remote_run(remote.run, remote.state)
+        return End(job, both)
 
     def _defer(self, job: KubernetesObject, deadline: float | None) -> Deferral:
         if deadline is not None:
@@ -302,3 +306,37 @@ class Waiting:
     @property
     def _task_id(self) -> str:
         return self._session.flow_run.task_instance.task_id
+
+
+def _check(arguments: TryArguments, task_id: str, log: Any) -> None:
+    """Say what of the spec does not go with how it is waited for.
+
+    :raises FlowError: it cannot be waited for so.
+    """
+    spec = arguments.spec
+    if arguments.wait_for == "flow" and spec.has_many_pods:
+        raise FlowError(
+            f"task {task_id!r}: wait_for='flow' waits for one pod, but the job spec has "
+            "parallelism or completions: use wait_for='job'"
+        )
+    if not isinstance(arguments.log_containers, str):
+        for name in sorted(set(arguments.log_containers) - set(spec.container_names)):
+            log.warning("The job spec has no container %r of log_containers", name)
+    if spec.ttl is not None and spec.ttl < SHORT_TTL:
+        log.warning(
+            "ttlSecondsAfterFinished is %s s: should the worker die, a later try may not find "
+            "the Job any more and run the flow again; set it to %s s or more",
+            spec.ttl,
+            SHORT_TTL,
+        )
+
+
+def _have_masked(arguments: TryArguments, connect: Callable[[str], FlowConnection]) -> None:
+    """Have Airflow mask what is secret of the flow's connection, in a process that is new.
+
+    Airflow masks what was asked for, and the flow may have printed it.
+    """
+    if conn_id := as_flow(arguments.job.flow).conn_id:
+        # The flow run needs it no more, so it may be gone.
+        with suppress(Exception):
+            connect(conn_id)

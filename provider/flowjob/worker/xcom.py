@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowjob.flow_run import flow_run_id_of
 from flowjob.kubernetes_object import KubernetesObject
+from flowjob.remote_run import RemoteRun, RemoteState
 from flowjob.status.outcome import Outcome
 from flowjob.worker.context import airflow_exception, map_index_of
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 FLOW_RUN_ID, JOB_NAME, NAMESPACE = "flow_run_id", "job_name", "namespace"
 # At the end, on success and on failure; the flow's result is Airflow's own `return_value`.
 STATUS, OUTCOME = "status", "outcome"
+# What another system knows the flow run by, with its state there once it has ended.
+REMOTE_RUN = "remote_run"
+# Where people see it there: what Airflow's UI looks for behind the button of the task.
+REMOTE_LINK = "_link_PrefectLink"
 # How far the log was fetched, for the worker that fetches the rest.
 LOG_POSITIONS = "log_positions"
 # When the task times out (seconds since the epoch), for a worker that goes on after its trigger.
@@ -27,7 +32,7 @@ ADOPTED_BY = "adopted_by"
 # What no result may take the place of, where Airflow makes an XCom of each of its keys.
 OWN_KEYS = frozenset(
     {FLOW_RUN_ID, JOB_NAME, NAMESPACE, STATUS, OUTCOME, LOG_POSITIONS, DEADLINE, ADOPTED_BY}
-    | {"return_value"}
+    | {REMOTE_RUN, REMOTE_LINK, "return_value"}
 )
 
 # Seconds between pushes that met their own repetition.
@@ -55,6 +60,13 @@ class XComs:
         """Say how the flow run ended."""
         self._push(STATUS, outcome.status)
         self._push(OUTCOME, outcome.to_dict())
+
+    def push_remote_run(self, run: RemoteRun, state: RemoteState | None = None) -> None:
+        """Say what another system knows the flow run by, and how it has ended there."""
+        told = {"id": run.run_id, "url": run.url, "text": run.to_text()}
+        self._push(REMOTE_RUN, {**told, "state": state and state.name})
+        if run.url is not None:
+            self._push(REMOTE_LINK, run.url)
 
     def push_log_positions(self, positions: dict[str, str]) -> None:
         """Say how far the log was fetched."""

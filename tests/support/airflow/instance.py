@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from tests.support.airflow.client import AirflowClient
 from tests.support.airflow.component import Component, ComponentError
 from tests.support.airflow.postgres import Postgres
 from tests.support.airflow.sessions import Guard
+from tests.support.free_port import free_port
 from tests.support.node.cache import cache_folder, make_once
 from tests.support.wait import wait_for
 
@@ -83,7 +83,7 @@ class AirflowInstance:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.home = home.resolve()
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._postgres = postgres
         self.environment = {
@@ -294,10 +294,3 @@ class AirflowInstance:
             # As many as the API server has threads: who waits too long for one gets an error.
             "sql_alchemy_pool_size": "40",
         }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flowjob.exceptions import FlowError
-from flowjob.flows import CommandFlow, PrefectCloudFlow, PythonFlow, SpecFlow, as_flow
+from flowjob.flows import (
+    CommandFlow,
+    PrefectCloudFlow,
+    PrefectDeployment,
+    PythonFlow,
+    SpecFlow,
+    as_flow,
+)
 from flowjob.flows.base import FlowConnection, FlowRequest
 from flowjob.flows.runner import RESULT_ERROR
+from flowjob.flows.runner_text import program
+from flowjob.remote_run import REST, CloudRunRequest, DeploymentRunRequest, RemoteRun
 
 REQUEST = FlowRequest("run-id", "flows:1", "default", FlowConnection("https://prefect/", "key"))
 
@@ -237,3 +248,99 @@ def test_a_command_flow_without_words_is_refused(wrong: dict[str, Any]) -> None:
 def test_a_command_and_arguments_for_another_are_refused() -> None:
     with pytest.raises(FlowError, match="give one"):
         CommandFlow(["true"], args=["a"]).command(REQUEST)
+
+
+RUN = RemoteRun(
+    REST,
+    "prefect_default",
+    "prefects-id",
+    facts={
+        "flow_run_name": "blue-cow",
+        "flow_id": "flow-id",
+        "flow_name": "sales",
+        "deployment_id": "deployment-id",
+        "deployment_name": "EU, nightly!" + 60 * "x",
+    },
+)
+
+
+def test_a_registered_flow_runs_as_the_flow_run_that_prefect_knows() -> None:
+    command = PrefectCloudFlow(flow_id="flow").command(replace(REQUEST, remote_run=RUN))
+    assert command.env["PREFECT__CONTEXT__FLOW_RUN_ID"] == "prefects-id"
+
+
+def test_a_registered_flow_asks_for_a_flow_run_with_our_id_and_parameters() -> None:
+    assert PrefectCloudFlow().remote_run("run-id", {}) is None
+    for how in (
+        {"flow_id": "flow"},
+        {"flow_run_id": "run"},
+        {"project_name": "sales", "flow_name": "nightly"},
+    ):
+        request = PrefectCloudFlow(**how).remote_run("run-id", {"region": "eu"})
+        assert request == CloudRunRequest("prefect_default", "run-id", {"region": "eu"}, **how)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"flow_id": "flow", "flow_run_id": "run"},
+        {"flow_name": "nightly"},
+        {"project_name": "sales", "flow_id": "flow"},
+    ],
+)
+def test_a_registered_flow_that_is_named_twice_or_by_half_is_refused(how: dict[str, str]) -> None:
+    with pytest.raises(FlowError, match="give one of these"):
+        PrefectCloudFlow(**how).remote_run("run-id", {})
+
+
+def test_a_deployments_flow_run_gets_the_variables_and_labels_of_prefects_own_worker() -> None:
+    command = PrefectDeployment("sales/EU").command(replace(REQUEST, remote_run=RUN))
+    assert command.env == {
+        "PREFECT_API_URL": "https://prefect/api",
+        "PREFECT__FLOW_RUN_ID": "prefects-id",
+        "PREFECT__FLOW_ID": "flow-id",
+        "PREFECT__FLOW_NAME": "sales",
+        "PREFECT__DEPLOYMENT_ID": "deployment-id",
+        "PREFECT__DEPLOYMENT_NAME": RUN.facts["deployment_name"],
+    }
+    assert command.secrets == {"PREFECT_API_KEY": "key"}
+    assert command.labels == {
+        "prefect.io/flow-run-id": "prefects-id",
+        "prefect.io/flow-run-name": "blue-cow",
+        "prefect.io/flow-id": "flow-id",
+        "prefect.io/flow-name": "sales",
+        "prefect.io/deployment-id": "deployment-id",
+        # A label takes no comma, and 63 characters.
+        "prefect.io/deployment-name": "EU-nightly-" + 52 * "x",
+    }
+
+
+def test_a_deployments_key_may_come_from_a_secret_that_is_there() -> None:
+    command = PrefectDeployment("sales/EU", api_key_secret="prefect/api-key").command(REQUEST)
+    source = {"secretKeyRef": {"name": "prefect", "key": "api-key"}}
+    assert (command.env["PREFECT_API_KEY"], command.secrets) == (source, {})
+
+
+def test_a_deployment_asks_for_a_flow_run_with_our_id_parameters_and_tags() -> None:
+    request = PrefectDeployment("sales/EU", tags=["nightly"]).remote_run("run-id", {"day": 1})
+    assert request == DeploymentRunRequest(
+        "prefect_default",
+        "run-id",
+        {"day": 1},
+        flow_name="sales",
+        deployment_name="EU",
+        tags=["nightly"],
+    )
+
+
+@pytest.mark.parametrize("name", ["sales", "sales/", "/EU", ""])
+def test_a_deployment_that_is_named_by_half_is_refused(name: str) -> None:
+    with pytest.raises(FlowError, match="flow name/deployment name"):
+        PrefectDeployment(name).remote_run("run-id", {})
+
+
+def test_what_a_flow_container_is_sent_is_python_that_needs_nothing_of_ours() -> None:
+    text = program("deployment_runner")
+    compile(text, "runner", "exec")
+    assert "flowjob." not in re.sub(r"``.*?``", "", text)
+    assert text.count('__name__ == "__main__"') == 1

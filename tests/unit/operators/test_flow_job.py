@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, task
+from airflow.serialization import serialized_objects
 
 from flowjob.exceptions import FlowError, JobSpecError
-from flowjob.flows import PythonFlow
+from flowjob.flows import PrefectDeployment, PythonFlow
 from flowjob.operators.flow_job import FlowJobOperator
+from flowjob.worker.xcom import REMOTE_LINK
 from tests.unit.spec.test_job_spec import SPEC
 
 SPEC_DICT = {
@@ -186,3 +188,27 @@ def test_rendering_one_try_leaves_the_flow_of_the_next_as_it_was_written(dag: DA
         running = operator.prepare_for_execution()
         running.render_template_fields({"run_id": run_id})
         assert running.flow == PythonFlow(f"flows.{run_id}:run")
+
+
+def test_only_a_flow_run_that_prefect_shows_has_a_button(dag: DAG) -> None:
+    plain = FlowJobOperator(task_id="plain", dag=dag, job_spec=SPEC_DICT, flow=["true"])
+    flow = PrefectDeployment("sales/EU")
+    deployment = FlowJobOperator(task_id="deployment", dag=dag, job_spec=SPEC_DICT, flow=flow)
+    assert plain.operator_extra_links == ()
+    assert [link.name for link in deployment.operator_extra_links] == ["Prefect"]
+    assert [link.xcom_key for link in deployment.operator_extra_links] == [REMOTE_LINK]
+    with dag:
+        mapped = FlowJobOperator.partial(task_id="mapped", job_spec_file="x.yaml", flow=flow)
+        mapped.expand(image=["a", "b"])
+    # Airflow 3.1 has it by the other name.
+    names = ("DagSerialization", "SerializedDAG")
+    kind: Any = next(filter(None, (getattr(serialized_objects, name, None) for name in names)))
+    stored = kind.to_dict(dag)["dag"]["tasks"]
+    links = {
+        each["__var"]["task_id"]: each["__var"].get("_operator_extra_links") for each in stored
+    }
+    assert links == {
+        "plain": None,
+        "deployment": {"Prefect": REMOTE_LINK},
+        "mapped": {"Prefect": REMOTE_LINK},
+    }

@@ -25,6 +25,7 @@ ARGUMENTS: dict[str, Any] = {
     "exit_codes": [99],
     "log_containers": ["flow", "proxy"],
     "not_before": 12.5,
+    "remote_run": '{"api": "rest"}',
 }
 
 
