@@ -6,6 +6,36 @@ from typing import Any
 
 __version__ = "0.1.0"
 
+# The form of a connection to Prefect in Airflow's UI. Airflow 3.1 asks the hook for the names of
+# its fields, and has none for the extra.
+PREFECT_CONNECTION: dict[str, Any] = {
+    "connection-type": "prefect",
+    "hook-class-name": "flowjob.hooks.prefect.PrefectHook",
+    "hook-name": "Prefect",
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "login"],
+        "relabeling": {"host": "API URL", "password": "API key"},
+        "placeholders": {"host": "https://api.prefect.io"},
+    },
+    "conn-fields": {
+        "tenant_id": {
+            "label": "Tenant id",
+            "description": "Prefect 0.x and 1.x: the tenant, where the API key has several",
+            "schema": {"type": ["string", "null"]},
+        },
+        "account_id": {
+            "label": "Account id",
+            "description": "Prefect Cloud of Prefect 2 and later: the account",
+            "schema": {"type": ["string", "null"]},
+        },
+        "workspace_id": {
+            "label": "Workspace id",
+            "description": "Prefect Cloud of Prefect 2 and later: the workspace in the account",
+            "schema": {"type": ["string", "null"]},
+        },
+    },
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """Describe this provider to Airflow (entry point ``apache_airflow_provider``)."""
@@ -38,10 +68,5 @@ def get_provider_info() -> dict[str, Any]:
         ],
         # `airflow flow-job`, in Airflow 3.2 and later.
         "cli": ["flowjob.cli.airflow_commands.get_commands"],
-        "connection-types": [
-            {
-                "connection-type": "prefect",
-                "hook-class-name": "flowjob.hooks.prefect.PrefectHook",
-            }
-        ],
+        "connection-types": [PREFECT_CONNECTION],
     }

@@ -16,10 +16,12 @@ class FlowConnection:
 
     :param api_url: base address of the service.
     :param api_key: the secret that the service asks for.
+    :param tenant_id: whose data it is to work with, where the service has several tenants.
     """
 
     api_url: str
     api_key: str = field(default="", repr=False)
+    tenant_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,7 @@ class PrefectCloudFlow(Flow):
     exists. Its final state and the Job's end decide together then. With none of these the flow
     container gets our own flow run id, which Prefect does not know.
 
-    :param conn_id: Airflow connection of type ``prefect``: host is the API's address (default
-        Prefect Cloud's), password its API key.
+    :param conn_id: Airflow connection of type ``prefect``; see ``flowjob.hooks.prefect``.
     :param flow_file_path: where the flow's file is in the image, for storages that want it.
     :param api_key_secret: ``"name/key"`` of a Secret in the Job's namespace that has the API key;
         default: the connection's key, in a Secret that is made for the flow run.
@@ -81,6 +80,8 @@ class PrefectCloudFlow(Flow):
         if not (plain or secrets):
             # A Prefect Server asks for none.
             plain = dict.fromkeys(names, "")
+        if connection.tenant_id:
+            plain["PREFECT__CLOUD__TENANT_ID"] = connection.tenant_id
         run = request.remote_run
         return FlowCommand(
             command=["/bin/sh", "-c"],

@@ -129,6 +129,12 @@ def test_the_key_comes_by_the_variable_that_the_images_prefect_reads(
     assert not set(KEY_VARIABLES) & command.env.keys()
 
 
+def test_a_prefect_flow_knows_its_tenant_where_the_connection_names_one() -> None:
+    connection = FlowConnection("https://prefect/", "key", "tenant-id")
+    command = PrefectCloudFlow().command(FlowRequest("run-id", "flows:1", "default", connection))
+    assert command.env["PREFECT__CLOUD__TENANT_ID"] == "tenant-id"
+
+
 @pytest.mark.parametrize("version", ["latest", "0", "0.x"])
 def test_a_prefect_version_that_is_none_is_refused(version: str) -> None:
     with pytest.raises(FlowError, match=f"prefect_version is '{version}'"):

@@ -1,0 +1,124 @@
+"""Ask Prefect's API whether it is there and takes the key, whichever generation it is of.
+
+- Prefect 0.x and 1.x: GraphQL, with the query that Prefect's own agent begins with.
+- Prefect 2 and later: REST. A server tells its version; Prefect Cloud does not, and is asked for a
+  number, as what it answers without a key proves nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from flowjob.exceptions import FlowJobError
+from flowjob.flows.base import FlowConnection
+from flowjob.text import one_line
+
+if TYPE_CHECKING:
+    from httpx import Client, Response
+
+# Seconds: somebody waits for the answer.
+_TIMEOUT = 10.0
+# By what the API of Prefect 0.x says in an error, whether it is about the key
+# (``prefect/client/client.py``, ``graphql``).
+_KEY_ERRORS = ("UNAUTHENTICATED", "Malformed Authorization header")
+
+
+class PrefectApiError(FlowJobError):
+    """Prefect's API is not there, or does not take the key."""
+
+
+def greet(connection: FlowConnection) -> str:
+    """Ask Prefect's API whether it is there and takes the key; it changes nothing.
+
+    :param connection: where it is, and the key.
+    :returns: what answers, in a sentence.
+    :raises PrefectApiError: nothing of that kind; the sentence says what helps, and not the key.
+    """
+    import httpx
+
+    url = connection.api_url
+    headers = {"Authorization": f"Bearer {connection.api_key}"} if connection.api_key else {}
+    if connection.tenant_id:
+        headers["X-PREFECT-TENANT-ID"] = connection.tenant_id
+    try:
+        with httpx.Client(headers=headers, timeout=_TIMEOUT) as client:
+            return _greet(client, url)
+    except (UnicodeError, httpx.LocalProtocolError):
+        # Their own words repeat the key.
+        told = "has a character that no key has: copy it once more"
+        raise PrefectApiError(f"the API key of the connection {told}") from None
+    except httpx.TimeoutException:
+        told = f"gives no answer for {_TIMEOUT:g} s"
+    except httpx.ConnectError as error:
+        told = f"cannot be reached ({one_line(str(error))})"
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        told = f"cannot be reached ({type(error).__name__})"
+    raise PrefectApiError(
+        f"{_shown(url)} {told}: check the API address, and whether Airflow may go there"
+    )
+
+
+def _greet(client: Client, url: str) -> str:
+    is_rest = "api" in urlsplit(url).path.split("/")
+    for greet_as in (_rest, _graphql) if is_rest else (_graphql, _rest):
+        if (told := greet_as(client, url)) is not None:
+            return told
+    raise PrefectApiError(
+        f"what answers at {_shown(url)} is not Prefect's API: give the address of that, such as "
+        "https://api.prefect.io, or for Prefect 2 and later http://prefect:4200/api"
+    )
+
+
+def _graphql(client: Client, url: str) -> str | None:
+    """Greet the API of Prefect 0.x and 1.x; None: it is another."""
+    answer = _json(client.post(f"{url}/graphql", json={"query": "query { hello }"}), url)
+    if not isinstance(answer, dict):
+        return None
+    if any(words in str(answer.get("errors")) for words in _KEY_ERRORS):
+        raise _key_error(url)
+    has_answered = isinstance(answer.get("data"), dict) and answer["data"].get("hello")
+    return f"Prefect's GraphQL API answers at {_shown(url)}" if has_answered else None
+
+
+def _rest(client: Client, url: str) -> str | None:
+    """Greet the API of Prefect 2 and later; None: it is another."""
+    if _json(client.get(f"{url}/health"), url) is not True:
+        return None
+    version = _json(client.get(f"{url}/admin/version"), url)
+    if isinstance(version, str):
+        return f"Prefect {one_line(version)} answers at {_shown(url)}"
+    if type(_json(client.post(f"{url}/flows/count", json={}), url)) is int:
+        return f"Prefect Cloud answers at {_shown(url)}"
+    return None
+
+
+def _json(response: Response, url: str) -> Any:
+    """Return an answer's JSON, None where it is none or an error of who does not know the path.
+
+    :raises PrefectApiError: the key is not taken, or the server cannot answer now.
+    """
+    if response.status_code in (401, 403):
+        raise _key_error(url)
+    if response.status_code == 429 or response.status_code >= 500:
+        told = f"answers with HTTP {response.status_code}"
+        raise PrefectApiError(f"{_shown(url)} {told}: try again later")
+    if response.status_code >= 300:
+        return None
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _key_error(url: str) -> PrefectApiError:
+    return PrefectApiError(
+        f"Prefect at {_shown(url)} does not take the API key: make a new one there and write it "
+        "into the connection, with its tenant or workspace"
+    )
+
+
+def _shown(url: str) -> str:
+    """Return an address without a password that may be in it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
