@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from flowjob.exceptions import FlowError, FlowJobError, JobSpecError
 
@@ -13,6 +13,15 @@ if TYPE_CHECKING:
 
 # Arguments that never reach Airflow's database.
 PRIVATE_ARGUMENTS = ("job_spec", "env")
+
+
+@runtime_checkable
+class DockerStorage(Protocol):
+    """What the image of a flow is called, as the reference's Docker storage has it."""
+
+    registry_url: str | None
+    image_name: str | None
+    image_tag: str | None
 
 
 def check_seconds(task_id: str, name: str, value: Any) -> None:
@@ -50,6 +59,28 @@ def read_exit_codes(task_id: str, value: Any) -> frozenset[int]:
         wanted = "an exit code, a whole number such as 99, or a list of some"
         raise _wrong(task_id, "skip_on_exit_code", value, wanted)
     return frozenset(codes)
+
+
+def read_image(task_id: str, value: Any) -> Any:
+    """Read ``image``: its name, or a Docker storage.
+
+    A storage becomes ``registry_url/image_name:image_tag``, as it names its image itself
+    (``prefect/storage/docker.py``, ``name``). What an XCom gives is known when the task runs.
+
+    :raises FlowError: it is neither, or a storage that has no image yet.
+    """
+    if value is None or isinstance(value, str) or hasattr(value, "resolve"):
+        return value
+    if not isinstance(value, DockerStorage):
+        wanted = "its name as text, or a Docker storage of Prefect's"
+        raise FlowError(f"task {task_id!r}: image is a {type(value).__name__}: give {wanted}")
+    if not value.image_name or not value.image_tag:
+        raise FlowError(
+            f"task {task_id!r}: the Docker storage of image has no image_name or no image_tag: "
+            "give it both"
+        )
+    registry = f"{value.registry_url.rstrip('/')}/" if value.registry_url else ""
+    return f"{registry}{value.image_name}:{value.image_tag}"
 
 
 def read_env(task_id: str, value: Any) -> Any:

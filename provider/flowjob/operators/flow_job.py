@@ -15,6 +15,7 @@ from flowjob.exceptions import JobSpecError
 from flowjob.flows import Flow, as_flow
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.operators.checks import (
+    DockerStorage,
     check_choice,
     check_default_args,
     check_parameters,
@@ -22,6 +23,7 @@ from flowjob.operators.checks import (
     default_deferrable,
     read_env,
     read_exit_codes,
+    read_image,
 )
 from flowjob.operators.handover import arguments_of, trigger_of
 from flowjob.operators.job_spec_file import check_job_spec, load_job_spec, take_job_spec
@@ -61,8 +63,8 @@ class FlowJobOperator(BaseOperator):
     :param template_job_spec: render the job spec's values when the task runs, as Airflow renders
         templates (text, or in a DAG with ``render_template_as_native_obj`` also numbers); what
         comes of it is not stored. Default: they reach Kubernetes as they stand.
-    :param image: image of the flow container, ``registry_url/image_name:image_tag``; default: the
-        one that the spec's first container has. (templated)
+    :param image: image of the flow container, ``registry_url/image_name:image_tag``, or a Docker
+        storage of Prefect's, which has these; default: the spec's own image. (templated)
     :param flow: what the flow container runs: ``"package.module:callable"``, a command as a list,
         or a ``Flow`` of ``flowjob.flows``; default: ``PrefectCloudFlow()``, the contract of
         Prefect's KubernetesJobEnvironment. (templated)
@@ -140,7 +142,7 @@ class FlowJobOperator(BaseOperator):
         job_spec_file: str | None = None,
         job_spec: KubernetesObject | None = None,
         template_job_spec: bool = False,
-        image: str | None = None,
+        image: str | DockerStorage | None = None,
         flow: str | list[str] | Flow | None = None,
         parameters: dict[str, Any] | None = None,
         env: dict[str, str] | list[dict[str, str]] | None = None,
@@ -165,7 +167,7 @@ class FlowJobOperator(BaseOperator):
         vars(self).update(
             job_spec_file=job_spec_file,
             template_job_spec=template_job_spec,
-            image=image,
+            image=image if type(image) is str else read_image(task_id, image),
             flow=flow,
             parameters=parameters,
             env=env and read_env(task_id, env),
@@ -206,6 +208,8 @@ class FlowJobOperator(BaseOperator):
         :raises JobSpecError: a ``job_spec`` is given, which Airflow would store in its database.
         """
         check_partial(kwargs)
+        if "image" in kwargs:
+            kwargs["image"] = read_image(kwargs["task_id"], kwargs["image"])
         return CheckedPartial.of(super().partial(**kwargs))
 
     def prepare_template(self) -> None:

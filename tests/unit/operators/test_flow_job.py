@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,45 @@ def test_a_flow_of_no_known_form_is_an_import_error(dag: DAG) -> None:
         parse(dag, job_spec=SPEC_DICT, flow=1)
 
 
+@dataclass
+class Storage:
+    """The reference's Docker storage, as far as it names an image."""
+
+    registry_url: str | None
+    image_name: str | None
+    image_tag: str | None
+
+
+@pytest.mark.parametrize(
+    ("storage", "image"),
+    [
+        (Storage("gcr.io/dev/", "sales", "0.1.0"), "gcr.io/dev/sales:0.1.0"),
+        (Storage("gcr.io/dev", "sales", "0.1.0"), "gcr.io/dev/sales:0.1.0"),
+        (Storage("localhost:5000", "sales", "{{ ds }}"), "localhost:5000/sales:{{ ds }}"),
+        (Storage(None, "sales", "0.1.0"), "sales:0.1.0"),
+        (Storage("", "sales", "0.1.0"), "sales:0.1.0"),
+    ],
+)
+def test_an_image_is_named_as_the_references_docker_storage_names_it(
+    dag: DAG, storage: Storage, image: str
+) -> None:
+    assert parse(dag, job_spec=SPEC_DICT, image=storage).image == image
+    with dag:
+        mapped = FlowJobOperator.partial(task_id="m", job_spec_file="spec.yaml", image=storage)
+        # What Airflow stores of it.
+        assert mapped.expand(name=["a"]).partial_kwargs["image"] == image
+
+
+def test_a_storage_that_was_not_built_is_an_import_error(dag: DAG) -> None:
+    storage = Storage("gcr.io/dev/", "sales", None)
+    with pytest.raises(FlowError, match="has no image_name or no image_tag: give it both"):
+        parse(dag, job_spec=SPEC_DICT, image=storage)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        {"image": 1},
         {"startup_timeout": "5"},
         {"startup_timeout": 0},
         {"logging_interval": -1},
