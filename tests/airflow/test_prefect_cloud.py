@@ -46,8 +46,10 @@ def test_the_flow_container_gets_the_references_command_and_variables(
     assert env["PREFECT__CONTEXT__FLOW_RUN_ID"] == xcoms["flow_run_id"]
     assert env["PREFECT__CONTEXT__NAMESPACE"] == xcoms["namespace"]
     assert env["PREFECT__CONTEXT__IMAGE"] == container.image
-    # The ten of the reference, and what versions before 0.15 read their key from.
-    assert len([name for name in env if name.startswith("PREFECT__")]) == 11
+    # The ten of the reference, what versions before 0.15 read their key from, and later ones their
+    # address.
+    assert env["PREFECT__CLOUD__API"] == "https://prefect.example"
+    assert len([name for name in env if name.startswith("PREFECT__")]) == 12
     secret = core_v1.read_namespaced_secret(xcoms["job_name"], xcoms["namespace"])
     assert secret.metadata.owner_references[0].uid == job.metadata.uid
     for name in ("PREFECT__CLOUD__API_KEY", "PREFECT__CLOUD__AUTH_TOKEN"):

@@ -39,7 +39,7 @@ class PrefectCloudFlow(Flow):
     :param api_key_secret: ``"name/key"`` of a Secret in the Job's namespace that has the API key;
         default: the connection's key, in a Secret that is made for the flow run.
     :param prefect_version: the Prefect in the image, such as ``"0.14.22"``: it tells by which
-        variable that reads its key; default: by any.
+        variables that reads its key and, since 0.15, its address; default: by any.
     :param flow_id: id of the registered flow.
     :param project_name: the project of the registered flow, of which the newest version is run.
     :param flow_name: the name of the registered flow.
@@ -75,11 +75,14 @@ class PrefectCloudFlow(Flow):
         connection = request.connection
         if connection is None:
             raise FlowError(f"the Prefect flow needs the Airflow connection {self.conn_id!r}")
-        names = self._key_variables()
+        names, api_url = self._key_variables(), connection.api_url.rstrip("/")
         plain, secrets = api_key_variables(names, connection, self.api_key_secret)
         if not (plain or secrets):
             # A Prefect Server asks for none.
             plain = dict.fromkeys(names, "")
+        if _API_KEY in names:
+            # What the client that reads it asks in place of the page's GRAPHQL.
+            plain["PREFECT__CLOUD__API"] = api_url
         if connection.tenant_id:
             plain["PREFECT__CLOUD__TENANT_ID"] = connection.tenant_id
         run = request.remote_run
@@ -87,7 +90,7 @@ class PrefectCloudFlow(Flow):
             command=["/bin/sh", "-c"],
             args=[escape(_LOAD_AND_RUN)],
             env={
-                "PREFECT__CLOUD__GRAPHQL": f"{connection.api_url.rstrip('/')}/graphql",
+                "PREFECT__CLOUD__GRAPHQL": f"{api_url}/graphql",
                 **plain,
                 "PREFECT__CONTEXT__FLOW_RUN_ID": run.run_id if run else request.flow_run_id,
                 "PREFECT__CONTEXT__NAMESPACE": request.namespace,

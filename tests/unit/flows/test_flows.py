@@ -70,10 +70,12 @@ def test_the_default_flow_is_the_references_contract() -> None:
     assert command.args == [
         "python -c 'import prefect; prefect.environments.execution.load_and_run_flow()'"
     ]
-    # The key's second variable is what Prefect read before it knew the page's.
+    # The key's second variable is what Prefect read before it knew the page's, and with that it
+    # reads the second address.
     assert command.secrets == dict.fromkeys(KEY_VARIABLES, "key")
     assert command.env == {
         "PREFECT__CLOUD__GRAPHQL": "https://prefect/graphql",
+        "PREFECT__CLOUD__API": "https://prefect",
         "PREFECT__CONTEXT__FLOW_RUN_ID": "run-id",
         "PREFECT__CONTEXT__NAMESPACE": "default",
         "PREFECT__CONTEXT__IMAGE": "flows:1",
@@ -126,6 +128,7 @@ def test_the_key_comes_by_the_variable_that_the_images_prefect_reads(
 ) -> None:
     command = PrefectCloudFlow(prefect_version=version).command(REQUEST)
     assert tuple(command.secrets) == names
+    assert ("PREFECT__CLOUD__API" in command.env) == ("PREFECT__CLOUD__API_KEY" in names)
     assert not set(KEY_VARIABLES) & command.env.keys()
 
 
