@@ -7,6 +7,7 @@ Pure: no Airflow, no Kubernetes client.
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit, urlunsplit
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # Tab, line breaks and escape sequences (colours) are part of what a flow prints.
@@ -28,6 +29,12 @@ def one_line(text: str) -> str:
 def is_text(text: str) -> bool:
     """Tell whether somebody could read it: a quarter of it, at the most, is no character."""
     return 4 * (len(_NOT_IN_A_SENTENCE.findall(text)) + text.count(_REPLACEMENT)) <= len(text)
+
+
+def shown_address(url: str) -> str:
+    """Return an address without the user and the password that may be in it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def not_stored(text: str) -> str | None:

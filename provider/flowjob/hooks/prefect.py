@@ -69,7 +69,7 @@ class PrefectHook(BaseHook):
 
         :returns: whether it does, and a sentence: what answers, or what is wrong and what helps.
         """
-        from flowjob.hooks.prefect_api import PrefectApiError, greet
+        from flowjob.prefect.greeting import PrefectApiError, greet
 
         try:
             return True, greet(self.get_conn())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 from flowjob.exceptions import FlowError, FlowJobError, JobSpecError
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
+OnFinish = Literal["keep", "delete", "delete_succeeded"]
+WaitFor = Literal["job", "flow"]
 # Arguments that never reach Airflow's database.
 PRIVATE_ARGUMENTS = ("job_spec", "env")
 
@@ -22,6 +24,27 @@ class DockerStorage(Protocol):
     registry_url: str | None
     image_name: str | None
     image_tag: str | None
+
+
+def check_waiting(
+    task_id: str,
+    startup_timeout: Any,
+    logging_interval: Any,
+    on_finish: Any,
+    wait_for: Any,
+    log_containers: Any,
+) -> None:
+    """Check the arguments that say how a flow run is waited for; see ``FlowJobOperator``.
+
+    :raises FlowError: one is none of its forms.
+    """
+    check_seconds(task_id, "startup_timeout", startup_timeout)
+    check_seconds(task_id, "logging_interval", logging_interval)
+    check_choice(task_id, "on_finish", on_finish, get_args(OnFinish))
+    check_choice(task_id, "wait_for", wait_for, get_args(WaitFor))
+    if isinstance(log_containers, str):
+        more = " or a list of names"
+        check_choice(task_id, "log_containers", log_containers, ("flow", "all"), more)
 
 
 def check_seconds(task_id: str, name: str, value: Any) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
@@ -16,10 +16,11 @@ from flowjob.flows import Flow, as_flow
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.operators.checks import (
     DockerStorage,
-    check_choice,
+    OnFinish,
+    WaitFor,
     check_default_args,
     check_parameters,
-    check_seconds,
+    check_waiting,
     default_deferrable,
     read_env,
     read_exit_codes,
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from flowjob.worker.task_try import TaskTry
     from flowjob.worker.waiting import Deferral
 
-OnFinish = Literal["keep", "delete", "delete_succeeded"]
-WaitFor = Literal["job", "flow"]
 # Of what most operators leave as it is; there may be thousands in a DAG file.
 _DEFAULTS = (600, None, "keep", "job", "flow")
 
@@ -182,14 +181,9 @@ class FlowJobOperator(BaseOperator):
             logging_interval=logging_interval,
             on_finish=on_finish,
         )
-        if (startup_timeout, logging_interval, on_finish, wait_for, log_containers) != _DEFAULTS:
-            check_seconds(task_id, "startup_timeout", startup_timeout)
-            check_seconds(task_id, "logging_interval", logging_interval)
-            check_choice(task_id, "on_finish", on_finish, get_args(OnFinish))
-            check_choice(task_id, "wait_for", wait_for, get_args(WaitFor))
-            if isinstance(log_containers, str):
-                more = " or a list of names"
-                check_choice(task_id, "log_containers", log_containers, ("flow", "all"), more)
+        waiting = startup_timeout, logging_interval, on_finish, wait_for, log_containers
+        if waiting != _DEFAULTS:
+            check_waiting(task_id, *waiting)
         if parameters is not None:
             check_parameters(task_id, parameters)
         if (job_spec_file is None) == (job_spec is None):

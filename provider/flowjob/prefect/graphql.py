@@ -118,7 +118,7 @@ class CloudRuns:
         flows = (await self._ask(_FLOWS, names, limit, stop)).get("flow")
         if not flows:
             raise RemoteRefusedError(
-                f"Prefect at {self._api.api_url} has no flow {request.flow_name!r} in the project "
+                f"Prefect at {self._api.address} has no flow {request.flow_name!r} in the project "
                 f"{request.project_name!r}: register it, or name another one"
             )
         return str(flows[0]["id"])
@@ -129,7 +129,7 @@ class CloudRuns:
         found = (await self._ask(_FLOW_RUN, {"id": run_id}, limit, stop)).get("flow_run_by_pk")
         if not isinstance(found, dict):
             raise RemoteRefusedError(
-                f"Prefect at {self._api.api_url} has no flow run {run_id}: name one that exists"
+                f"Prefect at {self._api.address} has no flow run {run_id}: name one that exists"
             )
         return found
 
@@ -166,7 +166,7 @@ class CloudRuns:
         data = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(data, dict):
             raise RemoteError(
-                f"what answers at {self._api.api_url} is no GraphQL API: see the address in the "
+                f"what answers at {self._api.address} is no GraphQL API: see the address in the "
                 f"Airflow connection {self._api.conn_id!r}"
             )
         return data
@@ -178,7 +178,7 @@ class CloudRuns:
             return self._api.not_taken(code)
         told = one_line(str(first.get("message") or "it does not say why"))[:300]
         return RemoteRefusedError(
-            f"Prefect at {self._api.api_url} refused a request for a flow run: {told}"
+            f"Prefect at {self._api.address} refused a request for a flow run: {told}"
         )
 
 

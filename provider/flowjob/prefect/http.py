@@ -11,7 +11,7 @@ from flowjob.cluster.patience import Patience
 from flowjob.cluster.retries import pause
 from flowjob.exceptions import ClusterError, RemoteError, RemoteRefusedError, RequestStoppedError
 from flowjob.flows.base import FlowConnection
-from flowjob.text import one_line
+from flowjob.text import one_line, shown_address
 from flowjob.timeouts import REQUEST_TIMEOUT
 
 if TYPE_CHECKING:
@@ -40,13 +40,14 @@ class PrefectApi:
 
     :param conn_id: the connection's id, for what is told.
     :param api_url: the API's address.
-    :param connection: the connection; its key is sent as a bearer token.
+    :param connection: the connection, whose key is sent.
     """
 
     def __init__(self, conn_id: str, api_url: str, connection: FlowConnection) -> None:
         self.conn_id = conn_id
         self.api_url = api_url
-        self._key = connection.api_key
+        self.address = shown_address(api_url)
+        self._headers = headers_of(connection)
 
     async def request(
         self,
@@ -68,7 +69,7 @@ class PrefectApi:
         :raises RemoteError: there was no usable answer.
         """
         patience = Patience(
-            f"no answer from Prefect's API at {self.api_url}", limit, passes=_is_passing
+            f"no answer from Prefect's API at {self.address}", limit, passes=_is_passing
         )
         while True:
             try:
@@ -82,7 +83,7 @@ class PrefectApi:
                     raise RemoteError(f"there was {over}: see whether Prefect is up") from None
                 except Exception:
                     raise RemoteError(
-                        f"Prefect's API at {self.api_url} cannot be asked: "
+                        f"Prefect's API at {self.address} cannot be asked: "
                         f"{one_line(str(error)) or type(error).__name__}: see the Airflow "
                         f"connection {self.conn_id!r}"
                     ) from None
@@ -96,7 +97,7 @@ class PrefectApi:
         :param told: its own word for it.
         """
         return RemoteRefusedError(
-            f"Prefect's API at {self.api_url} does not take the key of the Airflow connection "
+            f"Prefect's API at {self.address} does not take the key of the Airflow connection "
             f"{self.conn_id!r} ({told}): give it one that may run flows"
         )
 
@@ -105,10 +106,9 @@ class PrefectApi:
     ) -> Any:
         import httpx
 
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         async with httpx.AsyncClient(timeout=REQUEST_TIMEOUT, verify=_certificates()) as client:
             answer = await client.request(
-                method, f"{self.api_url}{path}", json=body, headers=headers
+                method, f"{self.api_url}{path}", json=body, headers=self._headers
             )
         if answer.status_code >= 500 or answer.status_code in _TRANSIENT:
             retry_after = answer.headers.get("Retry-After", "")
@@ -127,10 +127,20 @@ class PrefectApi:
                 raise _PassingError("a page in place of JSON") from None
         if not answer.is_success:
             raise RemoteRefusedError(
-                f"Prefect refused a request to {self.api_url}{path} (HTTP {answer.status_code}): "
+                f"Prefect refused a request to {self.address}{path} (HTTP {answer.status_code}): "
                 f"{_told(content)}"
             )
         return content
+
+
+def headers_of(connection: FlowConnection) -> dict[str, str]:
+    """Return what Prefect knows by who asks, and for which of its tenants."""
+    headers = {}
+    if connection.api_key:
+        headers["Authorization"] = f"Bearer {connection.api_key}"
+    if connection.tenant_id:
+        headers["X-PREFECT-TENANT-ID"] = connection.tenant_id
+    return headers
 
 
 @cache

@@ -90,7 +90,7 @@ class DeploymentRuns:
         )
         if deployment is None:
             raise RemoteRefusedError(
-                f"Prefect at {self._api.api_url} has no deployment {'/'.join(names)!r}: create it "
+                f"Prefect at {self._api.address} has no deployment {'/'.join(names)!r}: create it "
                 "there, or name another one"
             )
         flow_run = await self._api.request(
@@ -113,7 +113,7 @@ class DeploymentRuns:
             "deployment_id": deployment["id"],
             "deployment_name": request.deployment_name,
         }
-        url = flow_run_url(self._api.api_url, run_id)
+        url = flow_run_url(self._api.address, run_id)
         return RemoteRun(REST, self._api.conn_id, run_id, url, facts)
 
     async def state(self, run_id: str, limit: float) -> RemoteState:
@@ -123,7 +123,7 @@ class DeploymentRuns:
         )
         if flow_run is None:
             raise RemoteRefusedError(
-                f"Prefect at {self._api.api_url} has no flow run {run_id}: it was deleted there"
+                f"Prefect at {self._api.address} has no flow run {run_id}: it was deleted there"
             )
         return state_of(flow_run.get("state"))
 

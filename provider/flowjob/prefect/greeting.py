@@ -8,11 +8,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from flowjob.exceptions import FlowJobError
 from flowjob.flows.base import FlowConnection
-from flowjob.text import one_line
+from flowjob.prefect.http import headers_of
+from flowjob.text import one_line, shown_address
 
 if TYPE_CHECKING:
     from httpx import Client, Response
@@ -38,11 +39,8 @@ def greet(connection: FlowConnection) -> str:
     import httpx
 
     url = connection.api_url
-    headers = {"Authorization": f"Bearer {connection.api_key}"} if connection.api_key else {}
-    if connection.tenant_id:
-        headers["X-PREFECT-TENANT-ID"] = connection.tenant_id
     try:
-        with httpx.Client(headers=headers, timeout=_TIMEOUT) as client:
+        with httpx.Client(headers=headers_of(connection), timeout=_TIMEOUT) as client:
             return _greet(client, url)
     except (UnicodeError, httpx.LocalProtocolError):
         # Their own words repeat the key.
@@ -55,7 +53,7 @@ def greet(connection: FlowConnection) -> str:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         told = f"cannot be reached ({type(error).__name__})"
     raise PrefectApiError(
-        f"{_shown(url)} {told}: check the API address, and whether Airflow may go there"
+        f"{shown_address(url)} {told}: check the API address, and whether Airflow may go there"
     )
 
 
@@ -65,8 +63,8 @@ def _greet(client: Client, url: str) -> str:
         if (told := greet_as(client, url)) is not None:
             return told
     raise PrefectApiError(
-        f"what answers at {_shown(url)} is not Prefect's API: give the address of that, such as "
-        "https://api.prefect.io, or for Prefect 2 and later http://prefect:4200/api"
+        f"what answers at {shown_address(url)} is not Prefect's API: give the address of that, "
+        "such as https://api.prefect.io, or for Prefect 2 and later http://prefect:4200/api"
     )
 
 
@@ -78,7 +76,7 @@ def _graphql(client: Client, url: str) -> str | None:
     if any(words in str(answer.get("errors")) for words in _KEY_ERRORS):
         raise _key_error(url)
     has_answered = isinstance(answer.get("data"), dict) and answer["data"].get("hello")
-    return f"Prefect's GraphQL API answers at {_shown(url)}" if has_answered else None
+    return f"Prefect's GraphQL API answers at {shown_address(url)}" if has_answered else None
 
 
 def _rest(client: Client, url: str) -> str | None:
@@ -87,9 +85,9 @@ def _rest(client: Client, url: str) -> str | None:
         return None
     version = _json(client.get(f"{url}/admin/version"), url)
     if isinstance(version, str):
-        return f"Prefect {one_line(version)} answers at {_shown(url)}"
+        return f"Prefect {one_line(version)} answers at {shown_address(url)}"
     if type(_json(client.post(f"{url}/flows/count", json={}), url)) is int:
-        return f"Prefect Cloud answers at {_shown(url)}"
+        return f"Prefect Cloud answers at {shown_address(url)}"
     return None
 
 
@@ -102,7 +100,7 @@ def _json(response: Response, url: str) -> Any:
         raise _key_error(url)
     if response.status_code == 429 or response.status_code >= 500:
         told = f"answers with HTTP {response.status_code}"
-        raise PrefectApiError(f"{_shown(url)} {told}: try again later")
+        raise PrefectApiError(f"{shown_address(url)} {told}: try again later")
     if response.status_code >= 300:
         return None
     try:
@@ -113,12 +111,6 @@ def _json(response: Response, url: str) -> Any:
 
 def _key_error(url: str) -> PrefectApiError:
     return PrefectApiError(
-        f"Prefect at {_shown(url)} does not take the API key: make a new one there and write it "
-        "into the connection, with its tenant or workspace"
+        f"Prefect at {shown_address(url)} does not take the API key: make a new one there and "
+        "write it into the connection, with its tenant or workspace"
     )
-
-
-def _shown(url: str) -> str:
-    """Return an address without a password that may be in it."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
