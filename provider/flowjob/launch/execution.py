@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 class Execution:
     """Launches the Job of a flow run, waits for it, and deletes it when it is killed.
 
-    ``kill`` may come at any moment, in the same event loop as the others: no Job is left, and it
-    waits for no more than a request that is on its way.
+    ``kill`` may come at any moment, in the same event loop as the others: neither Job nor Secret is
+    left, and it waits for no more than a request that is on its way.
 
     :param cluster: where the Job is, or is to be.
     """
