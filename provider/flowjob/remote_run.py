@@ -21,7 +21,7 @@ COMPLETED, FAILED, CRASHED, CANCELLED = "completed", "failed", "crashed", "cance
 # It has not ended; somebody wants it to end; nor will it end without being resumed.
 ACTIVE, CANCELLING, PAUSED = "active", "cancelling", "paused"
 
-# The APIs that are spoken: of Prefect 0.x and 1.x, and of Prefect 2 and 3.
+# The APIs that are spoken: of Prefect 0.x and 1.x, and of Prefect 3.
 GRAPHQL, REST = "graphql", "rest"
 
 
@@ -63,7 +63,7 @@ class CloudRunRequest(RemoteRunRequest):
 
 @dataclass(frozen=True)
 class DeploymentRunRequest(RemoteRunRequest):
-    """A flow run of a deployment of Prefect 2 or 3.
+    """A flow run of a deployment of Prefect 3.
 
     :param flow_name: the flow's name.
     :param deployment_name: the deployment's name.
@@ -94,21 +94,32 @@ class RemoteRun:
     url: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what others may know of it, and what is needed to find it again: no secret."""
+        return {"api": self.api, "conn_id": self.conn_id, "id": self.run_id, "url": self.url}
+
+    @classmethod
+    def from_dict(cls, known: Any) -> RemoteRun | None:
+        """Read what ``to_dict`` returned; None: there is nothing, or it is somebody else's."""
+        if not isinstance(known, dict):
+            return None
+        api, conn_id, run_id = (known.get(name) for name in ("api", "conn_id", "id"))
+        url = known.get("url")
+        if not all(isinstance(each, str) for each in (api, conn_id, run_id, url or "")):
+            return None
+        return cls(str(api), str(conn_id), str(run_id), url)
+
     def to_text(self) -> str:
-        """Write it for an annotation; no secret is in it."""
-        known = {"api": self.api, "conn_id": self.conn_id, "run_id": self.run_id, "url": self.url}
-        return json.dumps(known)
+        """Write it for an annotation."""
+        return json.dumps(self.to_dict())
 
     @classmethod
     def from_text(cls, text: str | None) -> RemoteRun | None:
-        """Read what ``to_text`` wrote; None: there is nothing, or somebody else wrote it."""
+        """Read what ``to_text`` wrote; see ``from_dict``."""
         try:
-            known = json.loads(text or "null")
-            run = cls(known["api"], known["conn_id"], known["run_id"], known.get("url"))
-        except (ValueError, TypeError, KeyError, AttributeError):
+            return cls.from_dict(json.loads(text or "null"))
+        except ValueError:
             return None
-        given = (run.api, run.conn_id, run.run_id, run.url or "")
-        return run if all(isinstance(each, str) for each in given) else None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,16 @@
 """The GraphQL API of a Prefect 0.x or 1.x of a test's own: no real one can be started any more.
 
-It knows flows and flow runs, and refuses what a real one would: a wrong key, a flow or a flow run
-that it does not know, an id that is none.
+It answers what our client asks, and a real Prefect 0.15 that runs a flow; it remembers the states
+that come, and refuses what a real one would: a wrong key, a flow or a flow run that it does not
+know, an id that is none, a state that is out of date.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID, uuid4
 
@@ -17,9 +22,56 @@ KEY = "prefect-key-51f3"
 
 Json = dict[str, Any]
 
+# An argument that stands in a query, as Prefect's client writes it.
+_INLINE = re.compile(r"\b(id|flow_run_id|task_id|task_run_id|map_index|_eq): \"?([^\",}\s)]+)")
+
+
+@dataclass
+class _Flow:
+    """A version of a flow that is registered."""
+
+    project: str
+    name: str
+    version: int
+    storage: Json
+    # The ids of its tasks, by their slugs.
+    tasks: dict[str, str]
+
+
+@dataclass
+class FakeRun:
+    """A flow run or a task run."""
+
+    id: str
+    wanted: Json
+    version: int = 0
+    # As they came: the last one is the run's state.
+    states: list[Json] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """The name of its state."""
+        return str(self.states[-1]["type"])
+
+    @property
+    def message(self) -> str | None:
+        """What its state says."""
+        message: str | None = self.states[-1].get("message")
+        return message
+
+    def to_json(self) -> Json:
+        """Return it as the API tells of it."""
+        return {
+            "id": self.id,
+            "version": self.version,
+            "state": self.state,
+            "state_message": self.message,
+            "serialized_state": self.states[-1],
+        }
+
 
 class FakePrefect:
-    """A Prefect Server with one project.
+    """A Prefect Server.
 
     with FakePrefect() as prefect:
         flow_id = prefect.register("sales", "nightly")
@@ -28,12 +80,14 @@ class FakePrefect:
     """
 
     def __init__(self) -> None:
-        self.flow_runs: dict[str, Json] = {}
-        # Each input of a mutation, in its order.
+        self.flow_runs: dict[str, FakeRun] = {}
+        self.task_runs: dict[str, FakeRun] = {}
+        # The lines that flows log, and the input of each mutation of a flow run.
+        self.log: list[str] = []
         self.inputs: list[Json] = []
         # What is answered first, in place of its own answers.
         self.failures: list[web.Response] = []
-        self._flows: dict[str, Json] = {}
+        self._flows: dict[str, _Flow] = {}
         self._loop = LoopThread()
 
     def __enter__(self) -> Self:
@@ -46,36 +100,34 @@ class FakePrefect:
         self._loop.run(self._runner.cleanup())
         self._loop.__exit__()
 
-    def register(self, project: str, name: str) -> str:
-        """Register a version of a flow, and return its id."""
-        flow_id = str(uuid4())
-        self._flows[flow_id] = {"project": project, "name": name, "version": len(self._flows)}
+    def register(
+        self, project: str, name: str, storage: Json | None = None, tasks: Sequence[str] = ()
+    ) -> str:
+        """Register a version of a flow with these slugs of tasks, and return its id."""
+        flow_id, ids = str(uuid4()), {slug: str(uuid4()) for slug in tasks}
+        self._flows[flow_id] = _Flow(project, name, len(self._flows), storage or {}, ids)
         return flow_id
 
     def set_state(self, run_id: str, state: str, message: str = "") -> None:
         """Set the state of a flow run, as the runner in the flow container does."""
-        flow_run = self.flow_runs[run_id]
-        flow_run.update(state=state, state_message=message, version=flow_run["version"] + 1)
+        _change(self.flow_runs[run_id], {"type": state, "message": message})
 
     def create(self, flow_id: str, **wanted: Any) -> str:
         """Create a flow run, or find the one of the same idempotency key."""
         key = wanted.get("idempotency_key")
         for flow_run in self.flow_runs.values():
-            if key and flow_run["wanted"].get("idempotency_key") == key:
-                return str(flow_run["id"])
-        run_id = str(uuid4())
-        self.flow_runs[run_id] = {
-            "id": run_id,
-            "version": 0,
-            "state": "Scheduled",
-            "state_message": "Flow run scheduled.",
-            "wanted": {"flow_id": flow_id, **wanted},
-        }
-        return run_id
+            if key and flow_run.wanted.get("idempotency_key") == key:
+                return flow_run.id
+        flow_run = FakeRun(str(uuid4()), {"flow_id": flow_id, **wanted})
+        flow_run.states.append({"type": "Scheduled", "message": "Flow run scheduled."})
+        self.flow_runs[flow_run.id] = flow_run
+        return flow_run.id
 
     async def _start(self) -> int:
         application = web.Application()
-        application.router.add_post("/graphql", self._answer)
+        # Prefect's client asks at the root since 0.15.
+        for path in ("/graphql", "/"):
+            application.router.add_post(path, self._answer)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -88,37 +140,119 @@ class FakePrefect:
             return self.failures.pop(0)
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return _error("Unauthenticated", "UNAUTHENTICATED")
+        given = asked.get("variables") or {}
+        # Prefect's own client sends them as text.
+        variables = (json.loads(given) if isinstance(given, str) else given) or {}
+        query: str = asked["query"]
+        name, arguments = _name(query), {**dict(_INLINE.findall(query)), **variables}
         try:
-            return web.json_response({"data": self._data(asked["query"], asked["variables"])})
+            data = getattr(self, f"_answer_{name}")(arguments, variables.get("input") or {})
         except ValueError as error:
             return _error(str(error), "INTERNAL_SERVER_ERROR")
+        return web.json_response({"data": {name: data}})
 
-    def _data(self, query: str, variables: Json) -> Json:
-        if "flow_run_by_pk" in query:
-            run_id = variables["id"]
-            if not _is_uuid(run_id):
-                raise ValueError(f'invalid input syntax for type uuid: "{run_id}"')
-            return {"flow_run_by_pk": self.flow_runs.get(run_id)}
-        if "create_flow_run" in query:
-            self.inputs.append(variables["input"])
-            if variables["input"]["flow_id"] not in self._flows:
-                raise ValueError("Flow does not exist")
-            return {"create_flow_run": {"id": self.create(**variables["input"])}}
-        if "set_flow_run_states" in query:
-            self.inputs.append(variables["input"])
-            (given,) = variables["input"]["states"]
-            flow_run = self.flow_runs[given["flow_run_id"]]
-            if given["version"] not in (None, flow_run["version"]):
-                raise ValueError("State update failed: version mismatch")
-            self.set_state(flow_run["id"], given["state"]["type"], given["state"]["message"])
-            told = {"id": flow_run["id"], "status": "SUCCESS", "message": None}
-            return {"set_flow_run_states": {"states": [told]}}
+    def _answer_auth_info(self, arguments: Json, given: Json) -> Json:
+        return {"tenant_id": str(UUID(int=1))}
+
+    def _answer_flow(self, arguments: Json, given: Json) -> list[Json]:
+        names = arguments["project"], arguments["flow"]
         found = [
-            (flow["version"], flow_id)
+            (flow.version, flow_id)
             for flow_id, flow in self._flows.items()
-            if (flow["project"], flow["name"]) == (variables["project"], variables["flow"])
+            if (flow.project, flow.name) == names
         ]
-        return {"flow": [{"id": max(found)[1]}] if found else []}
+        return [{"id": max(found)[1]}] if found else []
+
+    def _answer_flow_run(self, arguments: Json, given: Json) -> list[Json]:
+        found = self._flow_run(arguments["_eq"])
+        return [found] if found else []
+
+    def _answer_flow_run_by_pk(self, arguments: Json, given: Json) -> Json | None:
+        return self._flow_run(arguments["id"])
+
+    def _answer_create_flow_run(self, arguments: Json, given: Json) -> Json:
+        self.inputs.append(given)
+        if given["flow_id"] not in self._flows:
+            raise ValueError("Flow does not exist")
+        return {"id": self.create(**given)}
+
+    def _answer_set_flow_run_states(self, arguments: Json, given: Json) -> Json:
+        self.inputs.append(given)
+        return {"states": [_change_given(self.flow_runs, "flow_run_id", given)]}
+
+    def _answer_set_task_run_states(self, arguments: Json, given: Json) -> Json:
+        return {"states": [_change_given(self.task_runs, "task_run_id", given)]}
+
+    def _answer_get_or_create_task_run_info(self, arguments: Json, given: Json) -> Json:
+        names = ("flow_run_id", "task_id", "map_index")
+        return self._task_run(*(str(arguments[name]) for name in names)).to_json()
+
+    def _answer_write_run_logs(self, arguments: Json, given: Json) -> Json:
+        self.log += [str(line.get("message")) for line in given["logs"]]
+        return {"success": True}
+
+    def _answer_update_flow_run_heartbeat(self, arguments: Json, given: Json) -> Json:
+        return {"success": True}
+
+    _answer_update_task_run_heartbeat = _answer_update_flow_run_heartbeat
+
+    def _flow_run(self, run_id: str) -> Json | None:
+        if not _is_uuid(run_id):
+            raise ValueError(f'invalid input syntax for type uuid: "{run_id}"')
+        flow_run = self.flow_runs.get(run_id)
+        if flow_run is None:
+            return None
+        flow_id = flow_run.wanted["flow_id"]
+        flow = self._flows.get(flow_id) or _Flow("", "", 0, {}, {})
+        task_runs = [
+            {
+                **self._task_run(run_id, task_id, "-1").to_json(),
+                "task": {"id": task_id, "slug": slug},
+            }
+            for slug, task_id in flow.tasks.items()
+        ]
+        return {
+            **flow_run.to_json(),
+            "name": "blue-cow",
+            "flow_id": flow_id,
+            "parameters": flow_run.wanted.get("parameters") or {},
+            "context": {},
+            "scheduled_start_time": "2026-01-01T00:00:00+00:00",
+            "task_runs": task_runs,
+            "flow": {
+                "name": flow.name,
+                "storage": flow.storage,
+                "settings": {"heartbeat_enabled": False},
+                "project": {"id": str(UUID(int=2)), "name": flow.project},
+            },
+        }
+
+    def _task_run(self, flow_run_id: str, task_id: str, map_index: str) -> FakeRun:
+        key = "/".join((flow_run_id, task_id, map_index))
+        if key not in self.task_runs:
+            self.task_runs[key] = FakeRun(key, {}, states=[{"type": "Pending", "message": None}])
+        return self.task_runs[key]
+
+
+def _change_given(runs: dict[str, FakeRun], key: str, given: Json) -> Json:
+    (each,) = given["states"]
+    run = runs[each[key]]
+    if each["version"] not in (None, run.version):
+        raise ValueError("State update failed: version mismatch")
+    _change(run, each["state"])
+    return {"id": run.id, "status": "SUCCESS", "message": None}
+
+
+def _change(run: FakeRun, state: Json) -> None:
+    run.states.append(state)
+    run.version += 1
+
+
+def _name(query: str) -> str:
+    """Return what a query asks for: the first name within its braces."""
+    found = re.search(r"\{\s*(\w+)", query)
+    assert found is not None
+    return found[1]
 
 
 def _error(message: str, code: str) -> web.Response:

@@ -1,6 +1,6 @@
 """A real Prefect 3 of a test's own: its packages, made once, its server, and what users do there.
 
-The environment is a folder of packages for the Python of this machine, in the cache.
+The packages are a folder in the cache, for the Python of this machine.
 """
 
 import hashlib
@@ -23,8 +23,11 @@ from tests.support.node.cache import make_once
 from tests.support.node.progress import step
 from tests.support.wait import wait_for
 
-# Prefect's server does not start with every FastAPI that Prefect itself asks for.
-_PACKAGES = ("prefect==3.8.8", "fastapi>=0.139,<0.150")
+# By generation: the packages, and what of those that they need is too new for them today.
+_PACKAGES = {
+    "0.15": ("prefect==0.15.13", "setuptools<66", "marshmallow<3.20"),
+    "3": ("prefect==3.8.8", "fastapi>=0.139,<0.150"),
+}
 _START_SECONDS = 120.0
 
 Json = dict[str, Any]
@@ -34,20 +37,20 @@ class PrefectRefusedError(RuntimeError):
     """Says what Prefect's API refused."""
 
 
-def prefect_packages() -> Path:
-    """Return the folder with Prefect 3 and all it needs, for this machine's `python3`."""
+def prefect_packages(generation: str = "3") -> Path:
+    """Return the folder with a Prefect and all it needs, for this machine's `python3`."""
     python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
     version = subprocess.run([python, "--version"], check=True, capture_output=True, text=True)
-    made_of = "\n".join([*_PACKAGES, version.stdout, platform.machine()])
+    made_of = "\n".join([*_PACKAGES[generation], version.stdout, platform.machine()])
     digest = hashlib.sha256(made_of.encode()).hexdigest()
 
     def make(folder: Path) -> None:
         uv = str(Path(sys.executable).with_name("uv"))
         install = [uv, "pip", "install", "--quiet", "--python", python, "--compile-bytecode"]
-        with step("Installing Prefect 3 for the tests, once"):
-            subprocess.run([*install, "--target", str(folder), *_PACKAGES], check=True)
+        with step(f"Installing Prefect {generation} for the tests, once"):
+            subprocess.run([*install, "--target", str(folder), *_PACKAGES[generation]], check=True)
 
-    return make_once(f"prefect3-{digest[:16]}", make)
+    return make_once(f"prefect_packages_{generation}-{digest[:16]}", make)
 
 
 class PrefectServer:

@@ -15,7 +15,7 @@ def test_a_later_try_finds_the_run_in_the_jobs_annotation() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [None, "", "{", "[]", "1", '{"api": "rest"}', '{"api": 1, "conn_id": "c", "run_id": "r"}'],
+    [None, "", "{", "[]", "1", '{"api": "rest"}', '{"api": 1, "conn_id": "c", "id": "r"}'],
 )
 def test_an_annotation_of_somebody_elses_is_none(text: str | None) -> None:
     assert RemoteRun.from_text(text) is None

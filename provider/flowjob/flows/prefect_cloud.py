@@ -12,6 +12,7 @@ from flowjob.flows.api_key import api_key_variables
 from flowjob.flows.base import Flow, FlowCommand, FlowRequest, escape
 from flowjob.remote_run import CloudRunRequest
 
+# Where Prefect looks for its API if nothing is said.
 # The command of the reference, section "Job Spec Configuration".
 _LOAD_AND_RUN = "python -c 'import prefect; prefect.environments.execution.load_and_run_flow()'"
 
@@ -69,6 +70,8 @@ class PrefectCloudFlow(Flow):
 
     def command(self, request: FlowRequest) -> FlowCommand:
         """Run the reference's command with the variables of its page.
+
+        Since Prefect 0.15 an API key is sent to ``PREFECT__CLOUD__API``, which is set beside them.
 
         :raises FlowError: the operator passed no connection, or an argument is none of its forms.
         """

@@ -1,4 +1,4 @@
-"""``PrefectDeployment``: a flow run of a deployment that Prefect 2 or 3 knows."""
+"""``PrefectDeployment``: a flow run of a deployment that Prefect 3 knows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def api_address(api_url: str) -> str:
 
 @dataclass
 class PrefectDeployment(Flow):
-    """A flow run of a deployment of Prefect 2 or 3, whose code and parameters Prefect knows.
+    """A flow run of a deployment of Prefect 3, whose code and parameters Prefect knows.
 
     The flow run is created through Prefect's API, with the operator's ``parameters``, and executed
     in the flow container as a worker of Prefect's would have it. How it ends there and how its Job

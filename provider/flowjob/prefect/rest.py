@@ -1,4 +1,4 @@
-"""Prefect 2 and 3: flow runs of deployments, through the REST API.
+"""Prefect 3: flow runs of deployments, through the REST API.
 
 The contract is that of Prefect's own server (``/api/docs`` of a running one).
 """
@@ -63,7 +63,7 @@ def state_of(state: Any) -> RemoteState:
 
 
 class DeploymentRuns:
-    """The flow runs of a Prefect 2 or 3; see ``RemoteRuns``.
+    """The flow runs of a Prefect 3; see ``RemoteRuns``.
 
     :param conn_id: id of the Airflow connection.
     :param connection: what it says.

@@ -53,19 +53,19 @@ class OwnRemoteRun:
         manifests = self.make(self.run)
         return manifests.job, manifests.secret
 
-    def take(self, job: KubernetesObject | None, told: str | None = None) -> None:
+    def take(self, job: KubernetesObject | None, told: Callable[[], Any] = lambda: None) -> None:
         """Go on with the run of a Job that there is already.
 
         :param job: the Job; None: it is not known yet.
-        :param told: what was told of the run before, where the Job does not say it.
+        :param told: returns what XCom tells of the run, where the Job does not.
         """
-        found = RemoteRun.from_text((job and annotation(job, REMOTE_RUN)) or told)
+        found = (job and _run_of(job)) or RemoteRun.from_dict(told())
         # One of another kind of flow, from before the DAG was changed, is not known here.
         self.run = found if found and found.api == self._request.api else None
 
     async def end(self, job: KubernetesObject | None) -> None:
         """Cancel the run of a Job that is deleted; see ``Companion.end``."""
-        run = (job and RemoteRun.from_text(annotation(job, REMOTE_RUN))) or self.run
+        run = (job and _run_of(job)) or self.run
         if run is None or run.api != self._request.api:
             return
         state = await self._end(run, CANCELLED, _KILLED)
@@ -114,6 +114,10 @@ class OwnRemoteRun:
         return state
 
 
+def _run_of(job: KubernetesObject) -> RemoteRun | None:
+    return RemoteRun.from_text(annotation(job, REMOTE_RUN))
+
+
 async def cancel_remote_run(
     job: KubernetesObject, connect: Callable[[str], FlowConnection], log: Any
 ) -> None:
@@ -123,7 +127,7 @@ async def cancel_remote_run(
     :param connect: reads the Airflow connection of a Prefect.
     :param log: is told how it stands then, or what went wrong.
     """
-    run = RemoteRun.from_text(annotation(job, REMOTE_RUN))
+    run = _run_of(job)
     if run is None:
         return
     try:

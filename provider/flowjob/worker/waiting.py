@@ -230,8 +230,7 @@ class Waiting:
         """Take up the run that another system knows, of which the Job or our XCom tells."""
         self._remote = own_remote_run(self._session, self._arguments, connect, self._log)
         if self._remote is not None:
-            told = self._xcoms.pull(REMOTE_RUN) or {}
-            self._remote.take(job, told.get("text"))
+            self._remote.take(job, lambda: self._xcoms.pull(REMOTE_RUN))
 
     def _end(self, job: KubernetesObject | None, outcome: Outcome) -> End:
         """End with the Job's outcome, in which another system may have a word."""

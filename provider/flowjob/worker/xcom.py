@@ -63,8 +63,7 @@ class XComs:
 
     def push_remote_run(self, run: RemoteRun, state: RemoteState | None = None) -> None:
         """Say what another system knows the flow run by, and how it has ended there."""
-        told = {"id": run.run_id, "url": run.url, "text": run.to_text()}
-        self._push(REMOTE_RUN, {**told, "state": state and state.name})
+        self._push(REMOTE_RUN, {**run.to_dict(), "state": state and state.name})
         if run.url is not None:
             self._push(REMOTE_LINK, run.url)
 

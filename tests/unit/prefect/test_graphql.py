@@ -44,9 +44,9 @@ def test_a_flow_run_is_created_once_with_our_parameters_and_no_agent_takes_it(
     flow_id = prefect.register("sales", "nightly")
     begun = [run(runs.begin(wanted(flow_id=flow_id), 5)) for _ in range(2)]
     (flow_run,) = prefect.flow_runs.values()
-    assert [each.run_id for each in begun] == [flow_run["id"]] * 2
-    assert flow_run["state"] == "Submitted"
-    assert flow_run["wanted"] == {
+    assert [each.run_id for each in begun] == [flow_run.id] * 2
+    assert flow_run.state == "Submitted"
+    assert flow_run.wanted == {
         "flow_id": flow_id,
         "parameters": PARAMETERS,
         "labels": ["flowjob"],
@@ -62,7 +62,7 @@ def test_a_flow_is_found_by_its_project_and_name_in_its_newest_version(
     newest = [*prefect._flows][1]
     run(runs.begin(wanted(project_name="sales", flow_name="nightly"), 5))
     (flow_run,) = prefect.flow_runs.values()
-    assert flow_run["wanted"]["flow_id"] == newest
+    assert flow_run.wanted["flow_id"] == newest
 
 
 def test_a_flow_run_that_exists_is_taken_as_it_is(prefect: FakePrefect, runs: RemoteRuns) -> None:
@@ -135,7 +135,7 @@ def test_a_flow_run_that_cannot_tell_its_end_is_ended_with_the_reason(
     prefect.set_state(run_id, "Running")
     told = run(runs.end(run_id, kind, "the node went away", 5))
     assert (told.name, told.message) == (state, "the node went away")
-    assert prefect.flow_runs[run_id]["state"] == state
+    assert prefect.flow_runs[run_id].state == state
 
 
 def test_how_a_flow_run_has_ended_by_itself_stays(prefect: FakePrefect, runs: RemoteRuns) -> None:
@@ -179,6 +179,13 @@ def test_a_kill_waits_for_no_prefect_that_is_away() -> None:
 
     with pytest.raises(RequestStoppedError):
         run(asyncio.wait_for(stop_soon(), 30))
+
+
+def test_a_password_in_the_address_is_not_told() -> None:
+    connection = FlowConnection("http://admin:pa55word@127.0.0.1:9")
+    with pytest.raises(RemoteError, match=r"http://127\.0\.0\.1:9/graphql") as raised:
+        run(remote_runs(GRAPHQL, "prefect_default", connection).state("run", 0.1))
+    assert "pa55word" not in str(raised.value)
 
 
 @pytest.mark.parametrize("address", ["ftp://prefect", "http://"])

@@ -68,7 +68,7 @@ def test_a_later_try_and_a_resumed_one_go_on_with_the_run_of_the_job(begun: OwnR
     assert begun.run is not None
     adopting, resumed, changed = (own(AWAY) for _ in range(3))
     adopting.take(job_of(begun.run))
-    resumed.take(None, begun.run.to_text())
+    resumed.take(None, begun.run.to_dict)
     changed.take(job_of(RemoteRun(REST, "prefect_default", "run")))
     assert adopting.run == resumed.run == begun.run
     assert changed.run is None
@@ -79,7 +79,7 @@ def test_a_job_that_dies_is_told_to_prefect_with_our_diagnosis(
 ) -> None:
     assert asyncio.run(begun.agree(KILLED)) == KILLED
     flow_run = prefect.flow_runs[run_id_of(begun)]
-    assert (flow_run["state"], flow_run["state_message"]) == ("Failed", "out of memory")
+    assert (flow_run.state, flow_run.message) == ("Failed", "out of memory")
     assert begun.state is not None
     assert begun.state.name == "Failed"
 
@@ -108,7 +108,7 @@ def test_a_prefect_that_is_away_hides_no_failure_and_is_no_success(
 
 def test_a_kill_cancels_the_run_in_prefect(prefect: FakePrefect, begun: OwnRemoteRun) -> None:
     asyncio.run(begun.end(None))
-    assert prefect.flow_runs[run_id_of(begun)]["state"] == "Cancelled"
+    assert prefect.flow_runs[run_id_of(begun)].state == "Cancelled"
     assert begun.state is not None
     assert begun.state.name == "Cancelled"
 
@@ -118,18 +118,18 @@ def test_a_job_of_an_earlier_try_that_goes_takes_its_own_run_with_it(
 ) -> None:
     earlier = prefect.create("flow")
     asyncio.run(begun.end(job_of(RemoteRun(GRAPHQL, "prefect_default", earlier))))
-    assert prefect.flow_runs[earlier]["state"] == "Cancelled"
-    assert prefect.flow_runs[run_id_of(begun)]["state"] == "Running"
+    assert prefect.flow_runs[earlier].state == "Cancelled"
+    assert prefect.flow_runs[run_id_of(begun)].state == "Running"
 
 
 def test_a_run_that_gets_no_job_is_told_to_prefect(
     prefect: FakePrefect, begun: OwnRemoteRun
 ) -> None:
     asyncio.run(begun.crash(FlowRunCancelledError("killed")))
-    assert prefect.flow_runs[run_id_of(begun)]["state"] == "Running"
+    assert prefect.flow_runs[run_id_of(begun)].state == "Running"
     asyncio.run(begun.crash(ClusterError("the quota stays full")))
     flow_run = prefect.flow_runs[run_id_of(begun)]
-    assert (flow_run["state"], flow_run["state_message"]) == ("Failed", "the quota stays full")
+    assert (flow_run.state, flow_run.message) == ("Failed", "the quota stays full")
 
 
 def test_a_triggerer_or_a_sweep_cancels_by_what_the_job_says(
@@ -144,5 +144,5 @@ def test_a_triggerer_or_a_sweep_cancels_by_what_the_job_says(
     asyncio.run(cancel_remote_run(job, gone, LOG))
     assert "The flow run of the Job sales goes on in Prefect: prefect_default" in caplog.text
     asyncio.run(cancel_remote_run(job, lambda conn_id: connection_to(prefect), LOG))
-    assert prefect.flow_runs[run_id_of(begun)]["state"] == "Cancelled"
+    assert prefect.flow_runs[run_id_of(begun)].state == "Cancelled"
     asyncio.run(cancel_remote_run({"metadata": {}}, gone, LOG))
