@@ -173,6 +173,16 @@ def test_a_flow_run_that_cannot_report_its_end_is_crashed_in_prefect_with_the_re
         assert (state["type"], state["message"]) == ("CRASHED", xcoms["outcome"]["message"])
 
 
+def test_a_flow_run_whose_job_is_refused_is_crashed_in_prefect_with_the_reason(
+    client: AirflowClient, prefect: PrefectServer, deployment: str
+) -> None:
+    run = Run(client, "prefect_refused", deployment=deployment)
+    run.ended()
+    (flow_run,) = prefect.flow_runs(run.run_id)
+    assert flow_run["state_type"] == "CRASHED"
+    assert "spec.misspelt" in flow_run["state"]["message"]
+
+
 def test_a_task_that_is_killed_cancels_its_flow_run_in_prefect(
     client: AirflowClient, prefect: PrefectServer, deployment: str
 ) -> None:

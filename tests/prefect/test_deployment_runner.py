@@ -27,7 +27,22 @@ class Execution:
 
     run_id: str
     message: Path
-    process: subprocess.Popen[str]
+    command: list[str]
+    environment: dict[str, str]
+
+    def __post_init__(self) -> None:
+        self.run_again()
+
+    def run_again(self) -> None:
+        """Do what the next pod of its Job does."""
+        self.process = subprocess.Popen(
+            self.command,
+            env=self.environment,
+            cwd=self.message.parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     def end(self) -> tuple[int, str, str]:
         """Return exit code, termination message and output."""
@@ -47,21 +62,15 @@ def start(
     assert command.command is not None
     message = folder / "message"
     message.touch()
-    process = subprocess.Popen(
-        [word.replace("$$", "$") for word in command.command],
-        env={
-            **prefect.environment,
-            **command.env,
-            "HOME": str(folder),
-            "FLOW_RESULT_PATH": str(message),
-            "FLOW_RESULT_LIMIT": "4096",
-        },
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    return Execution(begun.run_id, message, process)
+    environment = {
+        **prefect.environment,
+        **command.env,
+        "HOME": str(folder),
+        "FLOW_RESULT_PATH": str(message),
+        "FLOW_RESULT_LIMIT": "4096",
+    }
+    words = [word.replace("$$", "$") for word in command.command]
+    return Execution(begun.run_id, message, words, environment)
 
 
 def test_a_flow_runs_with_our_parameters_and_its_persisted_result_is_handed_on(
@@ -101,6 +110,17 @@ def test_a_flow_that_fails_reports_it_to_prefect_and_ends_well(
     flow_run = prefect.flow_run(execution.run_id)
     assert flow_run["state_type"] == state
     assert told in flow_run["state"]["message"]
+
+
+def test_the_next_pod_of_a_job_runs_the_same_flow_run_again_where_one_has_died(
+    prefect: PrefectServer, tmp_path: Path
+) -> None:
+    execution = start(prefect, tmp_path, how="kills_all_once")
+    assert execution.end()[0] == 137
+    assert prefect.flow_run(execution.run_id)["state_type"] == "RUNNING"
+    execution.run_again()
+    assert execution.end()[0] == 0
+    assert prefect.flow_run(execution.run_id)["state_type"] == "COMPLETED"
 
 
 def test_a_flow_run_that_is_cancelled_in_prefect_ends_by_itself(

@@ -45,6 +45,16 @@ def job_spec(packages: str) -> dict[str, Any]:
     }
 
 
+REFUSED = job_spec("PREFECT_3")
+REFUSED["spec"]["misspelt"] = True
+with DAG("prefect_refused", schedule=None):
+    FlowJobOperator(
+        task_id="flow",
+        job_spec=REFUSED,
+        image=IMAGE,
+        flow=PrefectDeployment(CONF % "deployment", tags=["{{ run_id }}"]),
+    )
+
 for mode in ("worker", "deferred"):
     deferrable = mode == "deferred"
     for name, retries in (("deployment", 0), ("retried", 1)):

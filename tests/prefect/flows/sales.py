@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger
@@ -16,8 +17,10 @@ def sales(how: str = "ends", region: str = "eu") -> Any:
         raise ValueError(f"no region {region}")
     if how == "is_killed":
         os.kill(os.getpid(), signal.SIGKILL)
-    if how == "kills_all":
+    died = Path.home() / "died"
+    if how == "kills_all" or (how == "kills_all_once" and not died.exists()):
         # As the machine's memory killer may: the runner goes, too, and nobody can report.
+        died.touch()
         os.kill(os.getppid(), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "sleeps":
