@@ -12,7 +12,6 @@ from flowjob.flows.api_key import api_key_variables
 from flowjob.flows.base import Flow, FlowCommand, FlowRequest, escape
 from flowjob.remote_run import CloudRunRequest
 
-# Where Prefect looks for its API if nothing is said.
 # The command of the reference, section "Job Spec Configuration".
 _LOAD_AND_RUN = "python -c 'import prefect; prefect.environments.execution.load_and_run_flow()'"
 

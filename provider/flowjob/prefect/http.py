@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 from flowjob.cluster.patience import Patience
 from flowjob.cluster.retries import pause
