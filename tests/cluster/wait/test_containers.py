@@ -132,9 +132,11 @@ def test_the_last_lines_of_what_failed_come_without_being_asked_for(
     text = spec(cluster, init=script).replace("Never", policy)
     outcome = flow_runs.run("echo never", text)
     assert (outcome.status, outcome.container) == ("failed", "migrate")
-    last = [f"[migrate] line {number}" for number in range(50, 150)]
-    # The kubelet may restart it before its pod is deleted.
-    assert flow_runs.lines in ([*last], [*last, *last])
+    told = [int(line.removeprefix("[migrate] line ")) for line in flow_runs.lines]
+    assert told[:100] == [*range(50, 150)]
+    # The kubelet may restart it before its pod is deleted, and that may end it at any line.
+    again = told[100:]
+    assert again == [*range(again[0], again[-1] + 1)] if again else len(told) == 100
 
 
 def test_the_lines_of_each_index_say_whose_they_are(flow_runs: FlowRuns, cluster: Cluster) -> None:
