@@ -14,6 +14,11 @@ _NAME = r"[^\W\d]\w*"
 _CALLABLE = re.compile(rf"{_NAME}(\.{_NAME})*:{_NAME}(\.{_NAME})*")
 
 
+def is_callable_name(name: str) -> bool:
+    """Tell whether a name is ``package.module:callable``, or of another object in a module."""
+    return _CALLABLE.fullmatch(name) is not None
+
+
 @dataclass
 class PythonFlow(Flow):
     """A Python callable; the image needs Python and nothing of ours.
@@ -34,7 +39,7 @@ class PythonFlow(Flow):
 
         :raises FlowError: the callable's name is not ``package.module:callable``.
         """
-        if not _CALLABLE.fullmatch(self.callable):
+        if not is_callable_name(self.callable):
             raise FlowError(
                 f"flow {self.callable!r} is no Python callable: write it as "
                 '"package.module:callable", or a command as a list ["command", "argument"]'

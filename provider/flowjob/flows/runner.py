@@ -1,8 +1,10 @@
 """What a ``PythonFlow`` runs in the flow container: ``python3 -u -c <this file> module:callable``.
 
 It is sent as text to images that know nothing of this package, so it needs Python's standard
-library alone (3.7 and later).
+library alone (3.7 and later). Other runners stand below it and use what it has.
 """
+
+from __future__ import annotations
 
 import asyncio
 import importlib
@@ -11,9 +13,14 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 RESULT_ERROR = "flowjob result error: "
+
+
+class FlowFailed(Exception):
+    """The flow failed, and the message is all that there is to tell of it."""
 
 
 def load(name: str) -> Any:
@@ -74,23 +81,43 @@ def end_on_sigterm() -> None:
         signal.signal(signal.SIGTERM, end)
 
 
-def main() -> None:
-    """Run the callable with its parameters; its return value is the flow run's result."""
+def told(error: BaseException) -> str:
+    """Tell an error by its type and its message."""
+    return f"{type(error).__name__}: {error}"
+
+
+def finished(value: Any) -> Any:
+    """Return what a call has returned; of an asynchronous one, what it returns at its end."""
+    return asyncio.run(value) if inspect.iscoroutine(value) else value
+
+
+def call(name: str, parameters: dict[str, Any]) -> Any:
+    """Call the callable that ``package.module:callable`` names."""
+    return finished(load(name)(**parameters))
+
+
+def main(run: Callable[[str, dict[str, Any]], Any]) -> None:
+    """Run a flow with its parameters.
+
+    :param run: is called with the flow's name and its parameters, and returns the flow run's
+        result.
+    """
     if os.getpid() == 1:
         run_under_init()
     end_on_sigterm()
     limit = int(os.environ["FLOW_RESULT_LIMIT"])
     try:
-        result = load(sys.argv[1])(**json.loads(os.environ["FLOW_PARAMETERS"]))
-        if inspect.iscoroutine(result):
-            result = asyncio.run(result)
+        result = run(sys.argv[1], json.loads(os.environ["FLOW_PARAMETERS"]))
     except Exception as error:
-        message = f"{type(error).__name__}: {error}"
+        is_told = isinstance(error, FlowFailed)
+        message = str(error) if is_told else told(error)
         write_message(message.encode(errors="replace")[: limit - 1])
+        if is_told:
+            sys.exit(message)
         raise
     if result is not None:
         write_message(result_message(result, limit))
 
 
 if __name__ == "__main__":
-    main()
+    main(call)
