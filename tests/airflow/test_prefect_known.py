@@ -19,7 +19,8 @@ from tests.support.airflow.fixtures import NewAirflow
 from tests.support.airflow.sweeping import sweep
 from tests.support.airflow.world import FRAGILE
 from tests.support.fake_prefect import KEY, FakePrefect
-from tests.support.prefect_server import PrefectServer, prefect_packages, running_prefect
+from tests.support.prefect import prefect_packages
+from tests.support.prefect_server import PrefectServer, running_prefect
 from tests.support.registered_flows import register_flows
 from tests.support.wait import wait_for
 

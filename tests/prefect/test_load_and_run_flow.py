@@ -16,7 +16,7 @@ from flowjob.flows.base import FlowConnection, FlowRequest
 from flowjob.prefect.runs import remote_runs
 from flowjob.remote_run import GRAPHQL
 from tests.support.fake_prefect import KEY, FakePrefect
-from tests.support.prefect_server import prefect_packages
+from tests.support.prefect import prefect_packages
 from tests.support.registered_flows import register_flows
 
 

@@ -10,6 +10,7 @@ import sys
 from tests.compose.program import compose_command
 from tests.support.node import node
 from tests.support.node.errors import NodeError
+from tests.support.prefect import GENERATIONS, prefect_packages
 
 
 def main() -> int:
@@ -19,6 +20,8 @@ def main() -> int:
         if not os.environ.get("KUBECONFIG"):
             node.build()
         compose_command()
+        for generation in GENERATIONS:
+            prefect_packages(generation)
     except NodeError as error:
         print(error, file=sys.stderr)
         return 1

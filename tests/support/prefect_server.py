@@ -1,13 +1,5 @@
-"""A real Prefect 3 of a test's own: its packages, made once, its server, and what users do there.
+"""A real Prefect 3 server of a test's own, and what users do there."""
 
-The packages are a folder in the cache, for the Python of this machine.
-"""
-
-import hashlib
-import platform
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,15 +11,9 @@ import httpx
 from tests.support.airflow.component import Component, ComponentError
 from tests.support.airflow.sessions import Guard
 from tests.support.free_port import free_port
-from tests.support.node.cache import make_once
-from tests.support.node.progress import step
+from tests.support.prefect import prefect_packages
 from tests.support.wait import wait_for
 
-# By generation: the packages, and what of those that they need is too new for them today.
-_PACKAGES = {
-    "0.15": ("prefect==0.15.13", "setuptools<66", "marshmallow<3.20"),
-    "3": ("prefect==3.8.8", "fastapi>=0.139,<0.150"),
-}
 _START_SECONDS = 120.0
 
 Json = dict[str, Any]
@@ -37,27 +23,11 @@ class PrefectRefusedError(RuntimeError):
     """Says what Prefect's API refused."""
 
 
-def prefect_packages(generation: str = "3") -> Path:
-    """Return the folder with a Prefect and all it needs, for this machine's `python3`."""
-    python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
-    version = subprocess.run([python, "--version"], check=True, capture_output=True, text=True)
-    made_of = "\n".join([*_PACKAGES[generation], version.stdout, platform.machine()])
-    digest = hashlib.sha256(made_of.encode()).hexdigest()
-
-    def make(folder: Path) -> None:
-        uv = str(Path(sys.executable).with_name("uv"))
-        install = [uv, "pip", "install", "--quiet", "--python", python, "--compile-bytecode"]
-        with step(f"Installing Prefect {generation} for the tests, once"):
-            subprocess.run([*install, "--target", str(folder), *_PACKAGES[generation]], check=True)
-
-    return make_once(f"prefect_packages_{generation}-{digest[:16]}", make)
-
-
 class PrefectServer:
     """A Prefect server on this machine, with SQLite, and the client that tests talk to it with."""
 
     def __init__(self, folder: Path, guard: Guard) -> None:
-        self.packages = prefect_packages()
+        self.packages = prefect_packages("3")
         self.folder = folder
         self.port = free_port()
         self.api_url = f"http://127.0.0.1:{self.port}/api"

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from tests.support.fake_prefect import FakePrefect
-from tests.support.prefect_server import prefect_packages
+from tests.support.prefect import prefect_packages
 
 _CHECKOUT = Path(__file__).parents[2]
 _PYTHON = "/usr/bin/python3"

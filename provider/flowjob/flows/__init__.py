@@ -11,6 +11,7 @@ from typing import Any
 from flowjob.exceptions import FlowError
 from flowjob.flows.base import Flow
 from flowjob.flows.command import CommandFlow
+from flowjob.flows.prefect import PrefectFlow
 from flowjob.flows.prefect_cloud import PrefectCloudFlow
 from flowjob.flows.prefect_deployment import PrefectDeployment
 from flowjob.flows.python import PythonFlow
@@ -21,6 +22,7 @@ __all__ = [
     "Flow",
     "PrefectCloudFlow",
     "PrefectDeployment",
+    "PrefectFlow",
     "PythonFlow",
     "SpecFlow",
     "as_flow",

@@ -5,6 +5,8 @@
 | local/flows:1 | flows: Python, and the checkout's `dags/flows` as the package `flows` |
 | local/busybox:1 | shows that a flow needs no Python: a shell and the usual commands |
 | local/pause:1 | holds a pod's network (for the container runtime alone) |
+
+Further flow images, which only some tests need, are imported by those.
 """
 
 import hashlib
@@ -99,13 +101,31 @@ class _Archive:
 def import_images(layers: Path, containerd_socket: Path) -> None:
     """Give the node's images to containerd."""
     shell = [_Blob.of(layers / "busybox.tar")]
-    flows = [_Blob.of(layers / "python.tar"), _Blob.of(_flows_layer())]
     archive = _Archive()
     archive.add(PAUSE_IMAGE, shell, {"Env": [_PATH], "Cmd": _PAUSE})
     for name in (SHELL_IMAGE, _SIDECAR_IMAGE):
         archive.add(name, shell, {"Env": [_PATH], "Cmd": ["sh"]})
-    flow_environment = [_PATH, "LANG=C.UTF-8", "PYTHONPATH=/opt/flows"]
-    archive.add(FLOW_IMAGE, flows, {"Env": flow_environment, "Cmd": ["python3"]})
+    _add_flow_image(archive, FLOW_IMAGE, [layers / "python.tar"])
+    _import(archive, containerd_socket)
+
+
+def import_flow_image(name: str, layers: Sequence[Path], containerd_socket: Path) -> None:
+    """Give containerd a further image of flows.
+
+    The checkout's flows stand above the layers, the first of which has Python.
+    """
+    archive = _Archive()
+    _add_flow_image(archive, name, layers)
+    _import(archive, containerd_socket)
+
+
+def _add_flow_image(archive: _Archive, name: str, layers: Sequence[Path]) -> None:
+    blobs = [*map(_Blob.of, layers), _Blob.of(_flows_layer())]
+    environment = [_PATH, "LANG=C.UTF-8", "PYTHONPATH=/opt/flows"]
+    archive.add(name, blobs, {"Env": environment, "Cmd": ["python3"]})
+
+
+def _import(archive: _Archive, containerd_socket: Path) -> None:
     command = ["ctr", "--address", str(containerd_socket), "--namespace", "k8s.io"]
     command += ["images", "import", "-"]
     process = subprocess.Popen(

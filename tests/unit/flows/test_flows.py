@@ -16,6 +16,7 @@ import pytest
 from flowjob.exceptions import FlowError
 from flowjob.flows import (
     CommandFlow,
+    Flow,
     PrefectCloudFlow,
     PrefectDeployment,
     PythonFlow,
@@ -170,13 +171,14 @@ def leave(): sys.exit(3)
 
 
 def run_flow(
-    tmp_path: Path, flow: str, parameters: dict[str, Any], limit: int = 100
+    tmp_path: Path, flow: str | Flow, parameters: dict[str, Any], limit: int = 100
 ) -> tuple[int, str, str]:
     """Run a flow as its container does, and return exit code, message and standard error."""
     (tmp_path / "my_flow.py").write_text(FLOW)
     message = tmp_path / "message"
     message.write_text("")
-    command = PythonFlow(flow, python=sys.executable).command(REQUEST)
+    kind = flow if isinstance(flow, Flow) else PythonFlow(flow, python=sys.executable)
+    command = kind.command(REQUEST)
     assert command.command is not None
     assert command.args is not None
     done = subprocess.run(
