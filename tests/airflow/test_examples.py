@@ -11,6 +11,8 @@ import yaml
 
 from tests.support.airflow.instance import AirflowInstance
 from tests.support.differences import to_dict, unexpected_differences, with_the_servers_defaults
+from tests.support.node.node import Node
+from tests.support.prefect import import_prefect_image
 from tests.support.wait import wait_for
 
 DAGS = Path(__file__).parents[2] / "dags"
@@ -29,8 +31,8 @@ def run(airflow: AirflowInstance, dag_id: str, conf: dict[str, Any] | None = Non
 
 
 def test_all_examples_are_tested(airflow: AirflowInstance) -> None:
-    # These two have tests of their own, here and in test_exactly_one.py.
-    tested = {*EXAMPLES, "nightly_sales", "flow_job_sweep"}
+    # These have tests of their own, here and in test_exactly_one.py.
+    tested = {*EXAMPLES, "nightly_sales", "prefect_flow", "flow_job_sweep"}
     for dag_id in tested:
         airflow.client.wait_for_dag(dag_id)
     examples = {file.stem for file in DAGS.glob("*.py")}
@@ -74,6 +76,19 @@ def test_an_example_runs_and_its_job_is_the_users_own(
     assert unexpected_differences(asked, job) == set()
     base = yaml.safe_load((DAGS / spec_file).read_text())["metadata"]
     assert xcoms["job_name"].startswith((base.get("name") or base["generateName"]).rstrip("-"))
+
+
+def test_the_references_flow_runs_as_it_was_with_the_prefect_it_was_written_for(
+    airflow: AirflowInstance, own_node: Node
+) -> None:
+    import_prefect_image(own_node, "0.15")
+    run_id = run(airflow, "prefect_flow")
+    xcoms = airflow.client.xcoms("prefect_flow", run_id, "flow")
+    assert xcoms["status"] == "succeeded"
+    assert xcoms["return_value"] == {"output_value": None}
+    log = airflow.client.log("prefect_flow", run_id, "flow")
+    assert "Example!" in log
+    assert "INFO - prefect.TaskRunner | Task 'get_value'" in log
 
 
 def test_the_trigger_forms_conf_reaches_the_flow(airflow: AirflowInstance) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.airflow.instance import AirflowInstance, kubernetes_connection, running_airflow
 from tests.support.cluster import Cluster
+from tests.support.prefect import prefect_image
 from tests.support.wait import wait_for
 
 CHECKOUT = Path(__file__).parents[3]
@@ -84,6 +85,8 @@ def new_airflow(
                 "AIRFLOW_CONN_BROKEN": json.dumps(_BROKEN_CONNECTION),
                 "FLOW_EFFECTS": str(effects),
                 "FLOW_IMAGE": cluster.flow_image,
+                # Whose test gives it to the node.
+                "PREFECT_FLOW_IMAGE": prefect_image("0.15"),
                 "FLOW_NAMESPACE": airflow_namespace,
                 **(environment or {}),
             },

@@ -13,7 +13,8 @@ from tests.support.node.cache import make_once
 from tests.support.node.errors import NodeError
 from tests.support.node.progress import run_long, step
 
-_PACKAGES = "python3,dash,coreutils,base-files,tzdata,sed,grep,findutils"
+# The last is what a Python package that is written in C++ needs, as in any Python image.
+_PACKAGES = "python3,dash,coreutils,base-files,tzdata,sed,grep,findutils,libstdc++6"
 _NEVER_READ = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache")
 _APT_SOURCES = (
     "/etc/apt/sources.list.d/debian.sources",
