@@ -24,9 +24,9 @@ def merge_variables(
 ) -> list[Variable]:
     """Put ours first, then the spec's, then what is new of the user's; the user's win over all.
 
-    One of the user's that takes the place of another is moved back behind those that it refers to,
-    if none between them refers to it; a new one is moved before the first of the spec's that refers
-    to it, if it refers to none between them.
+    One of the user's leaves its place where that lets references be known: it comes before what
+    refers to it, and behind what it refers to. Where both cannot be, it stays before the former if
+    it has the place of another, and is behind the latter if it is new.
 
     :param given: the spec's variables, as Kubernetes has them.
     :param ours: by name, strings, or what Kubernetes has below ``valueFrom``.
@@ -46,43 +46,71 @@ def merge_variables(
         if name not in first:
             merged.append(_variable(name, user[name]) if name in user else variable)
     present = {variable.get("name") for variable in merged}
-    new = [name for name in user if name not in present]
-    merged += [_variable(name, user[name]) for name in new]
-    for name in new:
-        _move_forward(merged, name, user)
-    for name in user:
-        _move_back(merged, name)
-    return merged
+    merged += [_variable(name, value) for name, value in user.items() if name not in present]
+    return _Order(merged, user).place_all()
 
 
 def _variable(name: str, value: Any) -> Variable:
     return {"name": name, "value" if isinstance(value, str) else "valueFrom": value}
 
 
-def _move_forward(variables: list[Variable], name: str, user: Collection[str]) -> None:
-    place = _place_of(variables, name)
-    for at, variable in enumerate(variables[:place]):
-        if name in _references(variable) and variable.get("name") not in user:
-            between = {each.get("name") for each in variables[at:place]}
-            if not between & _references(variables[place]):
-                variables.insert(at, variables.pop(place))
-            return
+class _Order:
+    """Places variables one after the other; all but the user's keep their order.
+
+    :param variables: in the order that is wanted.
+    :param user: the names of those that may be moved.
+    """
+
+    def __init__(self, variables: list[Variable], user: Collection[str]) -> None:
+        self._variables = variables
+        self._movable = {each["name"]: each for each in variables if each.get("name") in user}
+        # What is still to come, by name.
+        self._left = {variable.get("name") for variable in variables}
+        # What has been passed over, as it refers to what comes later.
+        self._waiting: dict[str, Variable] = {}
+        self._placed: list[Variable] = []
+
+    def place_all(self) -> list[Variable]:
+        for variable in self._variables:
+            name: Any = variable.get("name")
+            if name in self._movable and (name not in self._left or name in self._waiting):
+                continue
+            if name in self._movable and self._lacks(variable):
+                self._waiting[name] = variable
+                continue
+            self._place(variable)
+            for waiting in list(self._waiting.values()):
+                if not self._lacks(waiting):
+                    self._place(waiting)
+        while self._waiting:
+            self._place(next(iter(self._waiting.values())))
+        return self._placed
+
+    def _place(self, variable: Variable) -> None:
+        """Place a variable, and before it what it refers to and can be there."""
+        wanted = self._lacks(variable) & self._movable.keys()
+        if wanted:
+            wanted &= self._waiting.keys() | self._can_come()
+        self._left.discard(variable.get("name"))
+        self._waiting.pop(variable.get("name") or "", None)
+        for name in [name for name in self._movable if name in wanted]:
+            # One may have come before another.
+            if name in self._left:
+                self._place(self._movable[name])
+        self._placed.append(variable)
+
+    def _can_come(self) -> set[str]:
+        """Return what may be moved and refers to nothing that has to come later."""
+        found: set[str] = set()
+        left = {name: each for name, each in self._movable.items() if name in self._left}
+        while more := {n for n in left if n not in found and self._lacks(left[n]) <= found}:
+            found |= more
+        return found
+
+    def _lacks(self, variable: Variable) -> set[str | None]:
+        """Return what a variable refers to and is still to come."""
+        return (_references(variable) & self._left) - {variable.get("name")}
 
 
-def _move_back(variables: list[Variable], name: str) -> None:
-    place = _place_of(variables, name)
-    wanted = _references(variables[place])
-    behind = [at for at, each in enumerate(variables) if at > place and each.get("name") in wanted]
-    if not behind:
-        return
-    between = variables[place + 1 : behind[-1] + 1]
-    if not any(name in _references(variable) for variable in between):
-        variables.insert(behind[-1], variables.pop(place))
-
-
-def _place_of(variables: list[Variable], name: str) -> int:
-    return next(at for at, variable in enumerate(variables) if variable.get("name") == name)
-
-
-def _references(variable: Variable) -> set[str]:
+def _references(variable: Variable) -> set[str | None]:
     return {match[1] for match in _REFERENCE.finditer(variable.get("value") or "") if match[1]}

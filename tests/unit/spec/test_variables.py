@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flowjob.spec.variables import merge_variables
 
@@ -52,6 +56,45 @@ def test_one_that_others_refer_to_stays_before_them() -> None:
     given = {"OUT": "spec", "PATH": "$(OUT)/x", "REGION": "eu"}
     found = merged(given, {"OUT": "$(REGION)"})
     assert list(found) == ["FLOW_RUN_ID", "OUT", "PATH", "REGION"]
+
+
+def test_the_specs_variables_can_refer_to_some_of_the_users_that_refer_to_one_another() -> None:
+    found = merged({"OUT": "s3://$(PART)"}, {"DAY": "1", "PART": "$(DAY)/x"})
+    assert list(found) == ["FLOW_RUN_ID", "DAY", "PART", "OUT"]
+    # Also to those that stand further down, as they take the place of others.
+    given = {"OUT": "s3://$(PART)", "URL": "http://x", "LAST": "1"}
+    found = merged(given, {"PART": "$(URL)/x", "URL": "http://y/$(FLOW_RUN_ID)"})
+    assert list(found) == ["FLOW_RUN_ID", "URL", "PART", "OUT", "LAST"]
+
+
+NAMES = ("A", "B", "C", "D", "E", "F")
+some_variables = st.dictionaries(
+    st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), max_size=2, unique=True), max_size=5
+)
+
+
+@given(some_variables, some_variables)
+def test_all_references_are_known_where_there_is_an_order_for_that(
+    specs: dict[str, list[str]], users: dict[str, list[str]]
+) -> None:
+    refers = specs | users
+    kept = [name for name in specs if name not in users]
+    wanted = {name: (set(others) & refers.keys()) - {name} for name, others in refers.items()}
+    for before, name in pairwise(kept):
+        wanted[name].add(before)
+    found = list(merged(*({n: refs(each[n]) for n in each} for each in (specs, users))))
+    assert sorted(found) == sorted(["FLOW_RUN_ID", *refers])
+    assert [name for name in found if name in kept] == kept
+    try:
+        TopologicalSorter(wanted).prepare()
+    except CycleError:
+        return
+    for name, others in wanted.items():
+        assert all(found.index(other) < found.index(name) for other in others)
+
+
+def refs(names: list[str]) -> str:
+    return "/".join(f"$({name})" for name in names)
 
 
 @pytest.mark.parametrize("text", ["$$(REGION)", "$REGION", "${REGION}", "$(region)", "$(OUT)"])
