@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from flowjob.flows import PrefectFlow
-from flowjob.launch.manifest import JobArguments, make_manifest
+from flowjob.launch.manifest import JobArguments, make_manifests
 from flowjob.spec.job_spec import JobSpec
 from flowjob.status.outcome import Outcome
 from flowjob.status.result import parse_result
@@ -71,7 +71,7 @@ def run(
         on_line: Any = lambda line: None,
     ) -> Outcome:
         secret = {"secretKeyRef": {"name": "crm", "key": "password"}}
-        manifest = make_manifest(
+        manifest = make_manifests(
             new_flow_run(),
             JobSpec.from_text(yaml.safe_dump(content), "spec"),
             JobArguments(
@@ -87,7 +87,7 @@ def run(
             },
             cluster_namespace=None,
             connection=None,
-        )
+        ).job
         return flow_runs.wait(flow_runs.create(manifest), on_line=on_line)
 
     return run
