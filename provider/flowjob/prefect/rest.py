@@ -93,9 +93,10 @@ class DeploymentRuns:
                 f"Prefect at {self._api.address} has no deployment {'/'.join(names)!r}: create it "
                 "there, or name another one"
             )
+        deployment_id, flow_id = self._texts(deployment, "id", "flow_id")
         flow_run = await self._api.request(
             "POST",
-            f"/deployments/{deployment['id']}/create_flow_run",
+            f"/deployments/{deployment_id}/create_flow_run",
             {
                 "state": {"type": "PENDING", "message": "Airflow launches its Kubernetes Job"},
                 "parameters": dict(request.parameters),
@@ -105,12 +106,12 @@ class DeploymentRuns:
             limit=limit,
             stop=stop,
         )
-        run_id = flow_run["id"]
+        run_id, name = self._texts(flow_run, "id", "name")
         facts = {
-            "flow_run_name": flow_run["name"],
-            "flow_id": deployment["flow_id"],
+            "flow_run_name": name,
+            "flow_id": flow_id,
             "flow_name": request.flow_name,
-            "deployment_id": deployment["id"],
+            "deployment_id": deployment_id,
             "deployment_name": request.deployment_name,
         }
         url = flow_run_url(self._api.address, run_id)
@@ -125,6 +126,7 @@ class DeploymentRuns:
             raise RemoteRefusedError(
                 f"Prefect at {self._api.address} has no flow run {run_id}: it was deleted there"
             )
+        self._texts(flow_run)
         return state_of(flow_run.get("state"))
 
     async def end(self, run_id: str, kind: str, message: str, limit: float) -> RemoteState:
@@ -138,6 +140,19 @@ class DeploymentRuns:
             {"state": {"type": kind.upper(), "name": kind.title(), "message": message}},
             limit=limit,
         )
-        if result.get("status") == "ACCEPT":
+        if self._texts(result, "status") == ["ACCEPT"]:
             return RemoteState(kind, kind.title(), message)
         return await self.state(run_id, limit)
+
+    def _texts(self, answer: Any, *names: str) -> list[str]:
+        """Return texts of an answer.
+
+        :raises RemoteError: it has them not, so that something else has answered.
+        """
+        texts = [answer.get(name) for name in names] if isinstance(answer, dict) else [None]
+        if not all(isinstance(text, str) for text in texts):
+            raise RemoteError(
+                f"what answers at {self._api.address} is not the API of Prefect 3: see the address "
+                f"in the Airflow connection {self._api.conn_id!r}"
+            )
+        return [str(text) for text in texts]

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from flowjob.exceptions import RemoteError, RemoteRefusedError
+from flowjob.flows import PrefectDeployment
 from flowjob.flows.base import FlowConnection
 from flowjob.flows.prefect_deployment import api_address
 from flowjob.prefect.rest import flow_run_url
@@ -46,6 +47,11 @@ def test_an_address_where_something_else_answers_is_told(server: FakeApiServer) 
     server.tell("GET", "/api/flow_runs/run", Answer({"kind": "Job"}))
     with pytest.raises(RemoteError, match="without a state"):
         asyncio.run(runs_of(server).state("run", 5))
+    request = PrefectDeployment("sales/EU").remote_run("our-id", {})
+    for answer in (b'{"kind": "Job"}', b"[]"):
+        server.tell("GET", "/api/deployments/name/sales/EU", Answer(answer))
+        with pytest.raises(RemoteError, match="is not the API of Prefect 3: see the address"):
+            asyncio.run(runs_of(server).begin(request, 5))
 
 
 @pytest.mark.parametrize(
