@@ -13,7 +13,12 @@ from flowjob.cluster.errors import ApiError, describe, is_transient
 from flowjob.exceptions import ClusterError
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.lines import DISORDER, log_lines, split_line
-from flowjob.logs.rotation import lacks_beginning, tell_of_missing
+from flowjob.logs.rotation import (
+    UnknownLines,
+    lacks_beginning,
+    tell_of_missing,
+    what_begins_late,
+)
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.observation import container_status, created_at
 
@@ -48,7 +53,7 @@ async def collect_logs(
     """
     try:
         pods = await cluster.pods_of(job)
-        taken = dict(positions)
+        taken, unknown = dict(positions), UnknownLines()
         for pod in sorted(pods, key=created_at):
             if pod["metadata"]["uid"] in without:
                 continue
@@ -58,9 +63,12 @@ async def collect_logs(
                 await collector.read(cluster, pod)
                 if which := collector.missing(pod):
                     tell_of_missing(pod, stream.container, which)
+                elif which := collector.unknown(pod, is_over=is_over):
+                    unknown.tell(pod, stream.container, which)
                 if is_over:
                     collector.finish()
                 taken[key] = collector.taken
+        unknown.tell_rest()
     except ClusterError:
         raise
     except Exception as error:
@@ -115,6 +123,16 @@ class _LogCollector:
         if started_at and first and lacks_beginning(started_at, first, last, self._size):
             return f"before {first}"
         return ""
+
+    def unknown(self, pod: KubernetesObject, *, is_over: bool) -> str:
+        """Return which lines there may have been, empty: there is none of which nobody knows."""
+        if self._stream.tail is not None:
+            return ""
+        if self._last:
+            return f"after {self._last}" if is_over and not self._has_last else ""
+        # As long as nothing is taken, the same is seen the next time.
+        is_last_look = is_over or self.taken
+        return what_begins_late(pod, self._stream.container, self._first) if is_last_look else ""
 
     def finish(self) -> None:
         """Take also the lines that might have got an earlier one before them."""

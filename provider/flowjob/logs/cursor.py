@@ -6,16 +6,14 @@ Pure: no Airflow, no Kubernetes client.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from flowjob.logs.line_builder import TIME
 from flowjob.logs.lines import DISORDER
+from flowjob.logs.rotation import ROTATION
 
 # So many timestamps are kept before the old ones are forgotten.
 _PRUNE_AT = 10_000
-# A kubelet looks so often whether to begin a new file, less the second that rounding costs: who is
-# behind by more may have missed a whole file.
-_ROTATION = timedelta(seconds=9)
 
 
 class LogCursor:
@@ -86,10 +84,10 @@ class LogCursor:
                 return None
             # It would have come before: its log was rotated away.
             self.lost_after = self._last[0].group().decode().strip()
-        if self._is_late and self._last and self._latest and second - self._latest >= _ROTATION:
-            # A kubelet goes on with the newest file, whatever there was in between.
+        if self._is_late and self._last and self._latest and second - self._latest >= ROTATION:
+            # A file may be missing: a kubelet goes on with the newest, whatever there was between.
             self.lost_after, self._has_skipped = self._last[0].group().decode().strip(), True
-        self._is_behind, self._is_late = False, now - second >= _ROTATION
+        self._is_behind, self._is_late = False, now - second >= ROTATION
         self._last = match, position
         self._taken[timestamp] = position
         self._latest = max(second, self._latest or second)

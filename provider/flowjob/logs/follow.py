@@ -12,7 +12,7 @@ from flowjob.cluster.paths import pod_path
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.cursor import LogCursor
 from flowjob.logs.lines import Progress, Unfinished, log_lines, split_line
-from flowjob.logs.rotation import tell_of_missing
+from flowjob.logs.rotation import UnknownLines, is_late, tell_of_missing, what_begins_late
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.observation import (
     Observation,
@@ -37,16 +37,25 @@ class LogFollower:
     :param pod: the pod as it was first seen.
     :param stream: the container.
     :param emit: takes each line.
+    :param unknown: is told of lines that may have been there before.
     """
 
     def __init__(
-        self, cluster: Cluster, pod: KubernetesObject, stream: LogStream, emit: Emit
+        self,
+        cluster: Cluster,
+        pod: KubernetesObject,
+        stream: LogStream,
+        emit: Emit,
+        unknown: UnknownLines,
     ) -> None:
         self._cluster = cluster
         self._pod = pod
         self._stream = stream
         self._emit = emit
+        self._unknown = unknown
         self._cursor = LogCursor()
+        # Whether there may have been lines before the first; None: the log was not read yet.
+        self._is_late = None if stream.tail is None else False
         name = pod["metadata"]["name"]
         self._patience = cluster.patience(asked=f"the log of {name}")
         # Lines that came so far, also those that had come before.
@@ -83,6 +92,7 @@ class LogFollower:
         """
         try:
             await self._run()
+            self._tell_of_unknown()
         finally:
             # Thousands of pods may have ended: none needs to know any more which lines were read.
             self._cursor = LogCursor()
@@ -161,6 +171,8 @@ class LogFollower:
     async def _read(self, *, follow: bool = False, previous: bool = False) -> None:
         """Emit the lines that are new, to the end of the stream."""
         since, is_first = self._cursor.since, True
+        if self._is_late is None:
+            self._is_late = is_late(self._pod, self._stream.container, self._cluster.now)
         self._cursor.begin()
         async for line in log_lines(
             self._cluster,
@@ -182,11 +194,26 @@ class LogFollower:
                 self._show(line)
             elif isinstance(line, Unfinished):
                 self._unfinished = line
-            elif (text := self._cursor.take(line, self._cluster.now)) is not None:
-                if self._cursor.lost_after is not None:
-                    self._tell_of_missing(line)
-                self._unfinished = b""
-                self._emit(self._stream.prefix + text)
+            else:
+                self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        """Emit a line that is new."""
+        text = self._cursor.take(line, self._cluster.now)
+        if text is None:
+            return
+        if self._cursor.lost_after is not None:
+            self._tell_of_missing(line)
+        if self._is_late:
+            self._tell_of_unknown(split_line(line)[0])
+        self._unfinished = b""
+        self._emit(self._stream.prefix + text)
+
+    def _tell_of_unknown(self, first: str = "") -> None:
+        """Say, before the first line, whether there may have been others; or where none came."""
+        if self._is_late and (which := what_begins_late(self._pod, self._stream.container, first)):
+            self._unknown.tell(self._pod, self._stream.container, which)
+        self._is_late = False
 
     def _tell_of_missing(self, line: bytes) -> None:
         """Say that lines may be missing before this one, and show what came of the first."""
@@ -224,6 +251,7 @@ class FlowLog:
         self._cluster = cluster
         self._selection = selection
         self._emit = emit
+        self._unknown = UnknownLines()
         # By pod uid and container.
         self._followers: dict[tuple[str, str], tuple[LogFollower, asyncio.Task[None]]] = {}
 
@@ -235,7 +263,7 @@ class FlowLog:
                 if key in self._followers:
                     self._followers[key][0].see(pod)
                 else:
-                    follower = LogFollower(self._cluster, pod, stream, self._emit)
+                    follower = LogFollower(self._cluster, pod, stream, self._emit, self._unknown)
                     self._followers[key] = follower, asyncio.create_task(follower.run())
 
     async def finish(self) -> None:
@@ -263,6 +291,7 @@ class FlowLog:
             log.warning("The flow's log cannot be read: %s", describe(error))
         if more := errors[_ERRORS_TOLD:]:
             log.warning("Nor can %d more logs of the flow's", len(more))
+        self._unknown.tell_rest()
 
     def _lines_read(self) -> int:
         return sum(follower.lines_read for follower, _ in self._followers.values())

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from flowjob.kubernetes_object import KubernetesObject
+from flowjob.status.observation import container_status, created_at
 
 log = logging.getLogger(__name__)
 
 # Bytes of a container's log after which a kubelet begins a new file (containerLogMaxSize), of which
 # it gives the last one.
 _FILE = 10 * 2**20
+# A kubelet looks so often whether to begin a new file, less the second that rounding costs.
+ROTATION = timedelta(seconds=9)
+# Of thousands of pods of which more may have been there, so many are told one by one.
+_TOLD = 10
 
 
 def lacks_beginning(started_at: str, first: str, last: str, size: int) -> bool:
@@ -41,3 +46,62 @@ def tell_of_missing(pod: KubernetesObject, container: str, which: str) -> None:
         pod["metadata"]["name"],
         which,
     )
+
+
+def is_late(pod: KubernetesObject, container: str, now: datetime) -> bool:
+    """Tell whether a node had the time to throw lines away before now.
+
+    :param now: the time of the node, as far as is known.
+    """
+    started_at = _run_of(pod, container).get("startedAt")
+    return started_at is not None and now - datetime.fromisoformat(started_at) >= ROTATION
+
+
+def what_begins_late(pod: KubernetesObject, container: str, first: str) -> str:
+    """Return before when a node had the time to throw lines away, of which it shows nothing.
+
+    A flow that was silent at first looks the same.
+
+    :param first: the time of the first line that is there, empty: there is none.
+    :returns: ``before TIME``; empty: it had not.
+    """
+    run = _run_of(pod, container)
+    started_at, until = run.get("startedAt") or "", first or run.get("finishedAt")
+    # What never ran has started in 1970.
+    if not until or started_at < created_at(pod):
+        return ""
+    is_late = datetime.fromisoformat(until) - datetime.fromisoformat(started_at) >= ROTATION
+    return f"before {until}" if is_late else ""
+
+
+def _run_of(pod: KubernetesObject, container: str) -> KubernetesObject:
+    state = (container_status(pod, container) or {}).get("state") or {}
+    run: KubernetesObject = state.get("terminated") or state.get("running") or {}
+    return run
+
+
+class UnknownLines:
+    """Tells of lines that may have been there, where neither log nor node say so."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def tell(self, pod: KubernetesObject, container: str, which: str) -> None:
+        """Say that there may have been lines.
+
+        :param which: those before or after some time.
+        """
+        self._count += 1
+        if self._count <= _TOLD:
+            log.info(
+                "Container %r of pod %s has no lines %s: it wrote none, or its node, which keeps "
+                "the last 10 MiB or so, has thrown them away",
+                container,
+                pod["metadata"]["name"],
+                which,
+            )
+
+    def tell_rest(self) -> None:
+        """Say of how many more that is so."""
+        if self._count > _TOLD:
+            log.info("Nor is it known of %d more containers", self._count - _TOLD)

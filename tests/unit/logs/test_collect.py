@@ -32,7 +32,7 @@ def running_pod() -> KubernetesObject:
     return running
 
 
-def pod(name: str = "sales-1", owner: str = "uid-of-sales") -> KubernetesObject:
+def pod(name: str = "sales-1", owner: str = "uid-of-sales", **run: str) -> KubernetesObject:
     metadata = {
         "name": name,
         "namespace": "flows",
@@ -41,7 +41,7 @@ def pod(name: str = "sales-1", owner: str = "uid-of-sales") -> KubernetesObject:
         "creationTimestamp": "2026-01-01T00:00:00Z",
         "ownerReferences": [{"uid": owner, "controller": True}],
     }
-    ended = {"exitCode": 0, "reason": "Completed"}
+    ended = {"exitCode": 0, "reason": "Completed", **run}
     statuses = [{"name": "flow", "restartCount": 0, "state": {"terminated": ended}}]
     return {
         "metadata": metadata,
@@ -213,6 +213,83 @@ def test_lines_that_a_node_has_rotated_away_since_the_last_time_are_told_of(
     assert lines == TOLD[4:]
     told = "Lines of container 'flow' of pod sales-1 after 2026-01-01T00:00:03.000000001Z may be"
     assert caplog.text.count(told) == (1 if kept_from == 4 else 0)
+
+
+START, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:20Z"
+EARLIER = "2025-12-31T23:59:50Z"
+AT_3, AT_8 = (f"2026-01-01T00:00:0{second}.000000001Z" for second in (3, 8))
+UNKNOWN = "of pod sales-1 has no lines %s: it wrote none, or its node, which keeps the last 10 MiB"
+
+
+@pytest.mark.parametrize(
+    ("kept_from", "started_at", "finished_at", "position", "told"),
+    [
+        pytest.param(9, START, LATER, "", f"before {LATER}", id="all"),
+        pytest.param(8, EARLIER, LATER, "", f"before {AT_8}", id="all but one"),
+        pytest.param(9, START, LATER, AT_3, f"after {AT_3}", id="all since the last time"),
+        pytest.param(3, START, LATER, AT_3, "", id="none"),
+        pytest.param(9, EARLIER, "2025-12-31T23:59:58Z", "", "", id="a short flow's"),
+        pytest.param(9, "1970-01-01T00:00:00Z", START, "", "", id="of a flow that never ran"),
+    ],
+)
+def test_lines_that_a_node_may_have_rotated_away_without_a_sign_are_told_of(
+    cluster: Cluster,
+    server: FakeApiServer,
+    loop: LoopThread,
+    caplog: pytest.LogCaptureFixture,
+    kept_from: int,
+    started_at: str,
+    finished_at: str,
+    position: str,
+    told: str,
+) -> None:
+    caplog.set_level("INFO", "flowjob")
+    ended = pod(startedAt=started_at, finishedAt=finished_at)
+    ended["metadata"]["creationTimestamp"] = EARLIER
+    server.tell("GET", "/pods", Answer({"kind": "PodList", "metadata": {}, "items": [ended]}))
+    server.tell("GET", "/sales-1/log", Answer(b"".join(LINES[kept_from:])))
+    positions = {"uid-of-sales-1/flow": position} if position else {}
+    loop.run(collect_logs(cluster, JOB, LogSelection(), lambda _: None, positions, is_over=True))
+    assert caplog.text.count(UNKNOWN % told if told else "has no lines") == bool(told)
+
+
+def test_a_thousand_logs_without_a_line_are_told_of_in_a_few_lines(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "flowjob")
+    pods = [pod(f"sales-{number}", startedAt=START, finishedAt=LATER) for number in range(1000)]
+    server.tell("GET", "/pods", Answer({"kind": "PodList", "metadata": {}, "items": pods}))
+    server.tell("GET", "/log", Answer(b""))
+    loop.run(collect_logs(cluster, JOB, LogSelection(), lambda _: None, {}, is_over=True))
+    told = [line for line in caplog.messages if "has no lines" in line or "known" in line]
+    assert len(told) == 11
+    assert told[-1] == "Nor is it known of 990 more containers"
+
+
+@pytest.mark.parametrize("kept_from", [9, 8])
+def test_who_takes_a_log_up_late_tells_of_lines_that_may_be_gone(
+    cluster: Cluster,
+    server: FakeApiServer,
+    loop: LoopThread,
+    caplog: pytest.LogCaptureFixture,
+    kept_from: int,
+) -> None:
+    caplog.set_level("INFO", "flowjob")
+    server.tell("GET", "/sales-1/log", Answer(b"".join(LINES[kept_from:])))
+    ended = pod(startedAt=EARLIER, finishedAt=LATER)
+    ended["metadata"]["creationTimestamp"] = EARLIER
+    lines: list[str] = []
+
+    async def follow() -> None:
+        log = FlowLog(cluster, LogSelection(), lines.append)
+        log.see(Observation(JOB, {"uid-of-sales-1": ended}))
+        await log.finish()
+        await log.close()
+
+    loop.run(follow())
+    assert lines == TOLD[kept_from:]
+    until = AT_8 if lines else LATER
+    assert caplog.text.count(UNKNOWN % f"before {until}") == 1
 
 
 def test_a_flood_of_lines_does_not_hold_up_a_kill(
