@@ -70,8 +70,9 @@ LAUNCH_AT_ONCE = 1
 # One that is away, where the Job has failed and only the reason could be told better. Where the Job
 # has succeeded, its word decides: then it is waited for as the API server is.
 REMOTE_REASON = 60
-# One that is away, where a flow run is killed: its Job's end does not depend on it.
-REMOTE_KILL = 10
+# One that gives no answer, where a flow run is killed: a worker that was sent SIGTERM has 5 s, in
+# which it has to say what became of the Job, too.
+REMOTE_KILL = 2
 
 # --- Airflow ------------------------------------------------------------------------------------
 

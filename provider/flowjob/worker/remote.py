@@ -106,9 +106,11 @@ class OwnRemoteRun:
 
     async def _end(self, run: RemoteRun, kind: str, message: str) -> RemoteState | None:
         try:
-            state = await self._runs.end(run.run_id, kind, message, REMOTE_KILL)
-        except RemoteError as error:
-            self._log.error("The flow run goes on in Prefect: %s", error)
+            async with asyncio.timeout(REMOTE_KILL):
+                state = await self._runs.end(run.run_id, kind, message, REMOTE_KILL)
+        except (RemoteError, TimeoutError) as error:
+            told = str(error) or f"its API gave no answer in {REMOTE_KILL} s"
+            self._log.error("The flow run goes on in Prefect: %s", told)
             return None
         self._log.info("In Prefect, the flow run is %s", state.name)
         return state

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -111,6 +113,18 @@ def test_a_kill_cancels_the_run_in_prefect(prefect: FakePrefect, begun: OwnRemot
     assert prefect.flow_runs[run_id_of(begun)].state == "Cancelled"
     assert begun.state is not None
     assert begun.state.name == "Cancelled"
+
+
+def test_a_kill_waits_no_longer_than_it_may_for_a_prefect_that_hangs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        remote = own(FlowConnection(f"http://127.0.0.1:{hanging.getsockname()[1]}"))
+        remote.take(job_of(RemoteRun(GRAPHQL, "prefect_default", "run")))
+        begun = time.monotonic()
+        asyncio.run(remote.end(None))
+    assert time.monotonic() - begun < 4
+    assert "The flow run goes on in Prefect: its API gave no answer in 2 s" in caplog.text
 
 
 def test_a_job_of_an_earlier_try_that_goes_takes_its_own_run_with_it(
