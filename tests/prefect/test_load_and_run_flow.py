@@ -48,6 +48,8 @@ def run(
         [word.replace("$$", "$") for word in command.command + command.args],
         env={
             **command.env,
+            # The Secret's part.
+            **command.secrets,
             "PATH": f"{folder}:/usr/bin:/bin",
             "HOME": str(folder),
             "PYTHONPATH": str(prefect_packages("0.15")),
