@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +49,19 @@ class Execution:
 
     def end(self) -> tuple[int, str, str]:
         """Return exit code, termination message and output."""
-        output, _ = self.process.communicate(timeout=120)
+        try:
+            output, _ = self.process.communicate(timeout=120)
+        finally:
+            self._kill_what_is_left()
         return self.process.returncode, self.message.read_text(), output
+
+    def _kill_what_is_left(self) -> None:
+        """Do what the end of a container does: Prefect's processes have sessions of their own."""
+        variable = f"FLOW_RESULT_PATH={self.message}\0".encode()
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                if variable in environment.read_bytes():
+                    os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
 def start(
