@@ -5,6 +5,7 @@ The job specs are the reference's, and generated ones.
 
 from __future__ import annotations
 
+import ast
 import json
 import random
 import re
@@ -171,6 +172,28 @@ def our_job(file: Path, flow_run: FlowRun) -> Any:
         connection=FlowConnection(URL, KEY),
     )
     return json.loads(json.dumps(manifests.job))
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("environments/execution/k8s/job.py", "KubernetesJobEnvironment"),
+        ("run_configs/kubernetes.py", "KubernetesRun"),
+    ],
+)
+def test_the_docs_say_of_each_argument_where_it_has_gone(module: str, name: str) -> None:
+    source = (prefect_packages("0.15") / "prefect" / module).read_text()
+    constructor = next(
+        node
+        for each in ast.parse(source).body
+        if isinstance(each, ast.ClassDef) and each.name == name
+        for node in each.body
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+    )
+    arguments = [each.arg for each in (*constructor.args.args[1:], *constructor.args.kwonlyargs)]
+    page = (DAGS.parent / "docs" / "from_prefect.md").read_text()
+    table = page.partition(f"### {name}\n")[2].partition("###")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == arguments
 
 
 def first_container(job: Any) -> Any:
