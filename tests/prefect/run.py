@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flowjob.flows import PrefectFlow
 from flowjob.flows.base import FlowRequest
+from tests.support.flow_container import end_flow_container
 from tests.support.prefect import prefect_packages, prefect_python
 
 FLOWS = Path(__file__).parent / "flows"
@@ -69,15 +71,16 @@ class Container:
         command = [prefect_python(), "-c", code]
         subprocess.run(command, cwd=self.folder, env=self.environment, check=True)
 
-    def start(
+    @contextmanager
+    def _started(
         self, flow: str, parameters: Mapping[str, Any] = NOTHING, **env: str
-    ) -> subprocess.Popen[str]:
+    ) -> Iterator[subprocess.Popen[str]]:
         """Start the flow; its log is the process' standard output."""
         command = PrefectFlow(flow, prefect_python()).command(FlowRequest("", "", ""))
         assert command.command is not None
         assert command.args is not None
         self._message.write_text("")
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [word.replace("$$", "$") for word in command.command + command.args],
             cwd=self.folder,
             env={
@@ -94,17 +97,22 @@ class Container:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        try:
+            with process:
+                yield process
+        finally:
+            end_flow_container(self._message)
 
     def run(self, flow: str, parameters: Mapping[str, Any] = NOTHING, **env: str) -> Run:
         """Run the flow to its end."""
-        with self.start(flow, parameters, **env) as process:
+        with self._started(flow, parameters, **env) as process:
             log, _ = process.communicate(timeout=300)
         return Run(process.returncode, self._message.read_text(), log)
 
     def kill(self, flow: str) -> tuple[Run, float]:
         """Tell the flow to end when it says that it is up; also return the seconds that it took."""
         lines = []
-        with self.start(flow) as process:
+        with self._started(flow) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 lines.append(line)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import subprocess
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from flowjob.flows import PrefectDeployment
 from flowjob.flows.base import FlowConnection, FlowRequest
 from flowjob.prefect.runs import remote_runs
 from flowjob.remote_run import REST
+from tests.support.flow_container import end_flow_container
 from tests.support.prefect_server import PrefectServer
 
 FLOWS = str(Path(__file__).parent / "flows")
@@ -52,16 +50,8 @@ class Execution:
         try:
             output, _ = self.process.communicate(timeout=120)
         finally:
-            self._kill_what_is_left()
+            end_flow_container(self.message)
         return self.process.returncode, self.message.read_text(), output
-
-    def _kill_what_is_left(self) -> None:
-        """Do what the end of a container does: Prefect's processes have sessions of their own."""
-        variable = f"FLOW_RESULT_PATH={self.message}\0".encode()
-        for environment in Path("/proc").glob("[0-9]*/environ"):
-            with suppress(OSError):
-                if variable in environment.read_bytes():
-                    os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
 def start(
