@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ AIRFLOW = {
     "AIRFLOW_CTX_DATA_INTERVAL_END": "2026-01-06T00:00:00+00:00",
 }
 NOTHING: Mapping[str, Any] = {}
+# Seconds.
+_LONGEST_RUN = 300.0
 
 
 @dataclass
@@ -75,7 +78,7 @@ class Container:
     def _started(
         self, flow: str, parameters: Mapping[str, Any] = NOTHING, **env: str
     ) -> Iterator[subprocess.Popen[str]]:
-        """Start the flow; its log is the process' standard output."""
+        """Run the flow, with its log as standard output; what takes too long is killed."""
         command = PrefectFlow(flow, prefect_python()).command(FlowRequest("", "", ""))
         assert command.command is not None
         assert command.args is not None
@@ -97,21 +100,24 @@ class Container:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        deadline = threading.Timer(_LONGEST_RUN, end_flow_container, [self._message])
+        deadline.start()
         try:
             with process:
                 yield process
         finally:
+            deadline.cancel()
             end_flow_container(self._message)
 
     def run(self, flow: str, parameters: Mapping[str, Any] = NOTHING, **env: str) -> Run:
         """Run the flow to its end."""
         with self._started(flow, parameters, **env) as process:
-            log, _ = process.communicate(timeout=300)
+            log, _ = process.communicate()
         return Run(process.returncode, self._message.read_text(), log)
 
     def kill(self, flow: str) -> tuple[Run, float]:
         """Tell the flow to end when it says that it is up; also return the seconds that it took."""
-        lines = []
+        lines, killed = [], float("nan")
         with self._started(flow) as process:
             assert process.stdout is not None
             for line in process.stdout:
@@ -119,6 +125,5 @@ class Container:
                 if line == "up\n":
                     process.terminate()
                     killed = time.monotonic()
-            process.wait(60)
         took = time.monotonic() - killed
         return Run(process.returncode, self._message.read_text(), "".join(lines)), took

@@ -26,7 +26,7 @@ API_OF_ITS_OWN = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-    # It takes 15 s on a core of its own, and Prefect waits for 20; a container may have a tenth.
+    # It takes 10 s on a core of its own, and Prefect waits for 20; a container may have a tenth.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",
     # Nobody reads them there.
     "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",

@@ -1,6 +1,7 @@
 """Flows of Prefect 2 and 3."""
 
 import asyncio
+import threading
 from typing import Any
 
 from prefect import flow, get_run_logger, settings, task
@@ -78,8 +79,9 @@ def generated() -> Any:
 
 @flow
 async def sleeps() -> None:
+    # From another thread, so that this one waits in its event loop by then.
+    threading.Timer(0.2, print, ["up"], {"flush": True}).start()
     try:
-        print("up", flush=True)
         await asyncio.sleep(600)
     finally:
         print("the lock is given back", flush=True)
