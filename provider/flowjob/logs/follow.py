@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError, describe
@@ -127,6 +128,7 @@ class LogFollower:
                 await self._news.wait()
 
     async def _follow(self) -> None:
+        running = self._running
         limit = asyncio.timeout(STATUS_LAG if self._job_ended else None)
         try:
             async with limit as self._stream_limit:
@@ -142,7 +144,23 @@ class LogFollower:
             # The container may have been restarted meanwhile: its log is another one then.
             await self._refresh()
         else:
-            await self._wait_for_news(STATUS_LAG)
+            await self._wait_for_end(running)
+
+    @property
+    def _running(self) -> KubernetesObject | None:
+        status = container_status(self._pod, self._stream.container) or {}
+        return (status.get("state") or {}).get("running")
+
+    async def _wait_for_end(self, running: KubernetesObject | None) -> None:
+        """Wait a moment until a run is seen to have ended as its stream has; other news may come.
+
+        :param running: the run's state.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STATUS_LAG):
+                while not self._job_ended and self._running == running:
+                    self._news.clear()
+                    await self._news.wait()
 
     async def _wait_for_news(self, longest: float) -> None:
         try:

@@ -292,6 +292,30 @@ def test_who_takes_a_log_up_late_tells_of_lines_that_may_be_gone(
     assert caplog.text.count(UNKNOWN % f"before {until}") == 1
 
 
+def test_a_pod_that_changes_while_its_flow_ends_costs_no_further_request(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    server.tell("GET", "/sales-1/log", Answer(LINES[0]))
+
+    async def follow() -> None:
+        has_come = asyncio.Event()
+        log = FlowLog(cluster, LogSelection(), lambda _: has_come.set())
+        log.see(Observation(JOB, {"uid-of-sales-1": running_pod()}))
+        async with asyncio.timeout(20):
+            await has_come.wait()
+            for _ in range(3):
+                # Its stream has ended by then.
+                await asyncio.sleep(0.1)
+                log.see(Observation(JOB, {"uid-of-sales-1": running_pod()}))
+            log.see(Observation(JOB, {"uid-of-sales-1": pod()}))
+            await log.finish()
+        await log.close()
+
+    loop.run(follow())
+    # One that follows, and one for what came last.
+    assert server.count("GET", "/sales-1/log") == 2
+
+
 def test_a_flood_of_lines_does_not_hold_up_a_kill(
     cluster: Cluster, server: FakeApiServer, loop: LoopThread
 ) -> None:
