@@ -152,7 +152,9 @@ def _json_as_yaml(text: str) -> str:
         json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return text
-    # A tab stands between JSON's values, and never within them.
+    # A tab stands between JSON's values, and never within them; YAML's other line breaks within.
+    for character in ("\x85", "\u2028", "\u2029"):
+        text = text.replace(character, f"\\u{ord(character):04x}")
     return _JSON_ESCAPE.sub(_yaml_escape, text.replace("\t", " "))
 
 

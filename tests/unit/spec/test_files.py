@@ -83,10 +83,15 @@ def test_json_is_read_as_json(text: str, loader: Any) -> None:
     assert YamlFile(text, "spec.json", loader).content == JOB
 
 
-def test_what_json_writes_otherwise_than_yaml_is_read_as_json_means_it(loader: Any) -> None:
+@pytest.mark.parametrize("is_ascii", [True, False])
+def test_what_json_writes_otherwise_than_yaml_is_read_as_json_means_it(
+    loader: Any, is_ascii: bool
+) -> None:
     words = ["\U0001f600", "a/b", "tab\there", 'quote"', "back\\slash", "\\ud83d", "\\/", "é", "\\"]
+    # Line breaks to YAML.
+    words += ["a\x85b", "a \u2028 b", "\u2029"]
     value = {"args": words, "numbers": [1, 1.5, -3, 1e3], "none": None, "yes": True}
-    text = json.dumps(value, indent="\t").replace("a/b", "a\\/b")
+    text = json.dumps(value, indent="\t", ensure_ascii=is_ascii).replace("a/b", "a\\/b")
     assert YamlFile(text, "spec.json", loader).content == json.loads(text)
 
 
