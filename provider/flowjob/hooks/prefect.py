@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 from airflow.sdk import BaseHook
 
 from flowjob import PREFECT_CONNECTION
-from flowjob.exceptions import FlowError
+from flowjob.exceptions import FlowError, RemoteError
 from flowjob.flows.base import FlowConnection
 
 # Of Prefect 0.x and 1.x, and of 2 and later.
@@ -69,11 +69,11 @@ class PrefectHook(BaseHook):
 
         :returns: whether it does, and a sentence: what answers, or what is wrong and what helps.
         """
-        from flowjob.prefect.greeting import PrefectApiError, greet
+        from flowjob.prefect.greeting import greet
 
         try:
             return True, greet(self.get_conn())
-        except (FlowError, PrefectApiError) as error:
+        except (FlowError, RemoteError) as error:
             return False, str(error)
 
     def _with_port(self, url: str, port: int | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from flowjob.exceptions import RemoteError, RemoteRefusedError
 from flowjob.flows.base import FlowConnection
-from flowjob.prefect.http import PrefectApi
+from flowjob.prefect.http import PrefectApi, words_of
 from flowjob.remote_run import (
     ACTIVE,
     CANCELLED,
@@ -26,7 +26,6 @@ from flowjob.remote_run import (
     RemoteRunRequest,
     RemoteState,
 )
-from flowjob.text import one_line
 
 # By the names of Prefect's states; any other goes on.
 _KINDS = {
@@ -156,7 +155,6 @@ class CloudRuns:
         stop: asyncio.Event | None = None,
     ) -> dict[str, Any]:
         """Send a query, and return its data; GraphQL tells refusals in the answer."""
-        # Prefect's client sends the variables as text.
         answer = await self._api.request(
             "POST", "", {"query": query, "variables": variables}, limit=limit, stop=stop
         )
@@ -176,9 +174,9 @@ class CloudRuns:
         code = (first.get("extensions") or {}).get("code")
         if code in _NOT_TAKEN:
             return self._api.not_taken(code)
-        told = one_line(str(first.get("message") or "it does not say why"))[:300]
         return RemoteRefusedError(
-            f"Prefect at {self._api.address} refused a request for a flow run: {told}"
+            f"Prefect at {self._api.address} refused a request for a flow run: "
+            f"{words_of({'errors': errors})}"
         )
 
 

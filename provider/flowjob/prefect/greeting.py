@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from flowjob.exceptions import FlowJobError
+from flowjob.exceptions import RemoteError, RemoteRefusedError
 from flowjob.flows.base import FlowConnection
 from flowjob.prefect.http import headers_of
 from flowjob.text import one_line, shown_address
@@ -25,16 +25,12 @@ _TIMEOUT = 10.0
 _KEY_ERRORS = ("UNAUTHENTICATED", "Malformed Authorization header")
 
 
-class PrefectApiError(FlowJobError):
-    """Prefect's API is not there, or does not take the key."""
-
-
 def greet(connection: FlowConnection) -> str:
     """Ask Prefect's API whether it is there and takes the key; it changes nothing.
 
     :param connection: where it is, and the key.
     :returns: what answers, in a sentence.
-    :raises PrefectApiError: nothing of that kind; the sentence says what helps, and not the key.
+    :raises RemoteError: nothing of that kind; the sentence says what helps, and not the key.
     """
     import httpx
 
@@ -42,17 +38,13 @@ def greet(connection: FlowConnection) -> str:
     try:
         with httpx.Client(headers=headers_of(connection), timeout=_TIMEOUT) as client:
             return _greet(client, url)
-    except (UnicodeError, httpx.LocalProtocolError):
-        # Their own words repeat the key.
-        told = "has a character that no key has: copy it once more"
-        raise PrefectApiError(f"the API key of the connection {told}") from None
     except httpx.TimeoutException:
         told = f"gives no answer for {_TIMEOUT:g} s"
     except httpx.ConnectError as error:
         told = f"cannot be reached ({one_line(str(error))})"
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         told = f"cannot be reached ({type(error).__name__})"
-    raise PrefectApiError(
+    raise RemoteError(
         f"{shown_address(url)} {told}: check the API address, and whether Airflow may go there"
     )
 
@@ -62,7 +54,7 @@ def _greet(client: Client, url: str) -> str:
     for greet_as in (_rest, _graphql) if is_rest else (_graphql, _rest):
         if (told := greet_as(client, url)) is not None:
             return told
-    raise PrefectApiError(
+    raise RemoteError(
         f"what answers at {shown_address(url)} is not Prefect's API: give the address of that, "
         "such as https://api.prefect.io, or for Prefect 2 and later http://prefect:4200/api"
     )
@@ -94,13 +86,13 @@ def _rest(client: Client, url: str) -> str | None:
 def _json(response: Response, url: str) -> Any:
     """Return an answer's JSON, None where it is none or an error of who does not know the path.
 
-    :raises PrefectApiError: the key is not taken, or the server cannot answer now.
+    :raises RemoteError: the key is not taken, or the server cannot answer now.
     """
     if response.status_code in (401, 403):
         raise _key_error(url)
     if response.status_code == 429 or response.status_code >= 500:
         told = f"answers with HTTP {response.status_code}"
-        raise PrefectApiError(f"{shown_address(url)} {told}: try again later")
+        raise RemoteError(f"{shown_address(url)} {told}: try again later")
     if response.status_code >= 300:
         return None
     try:
@@ -109,8 +101,8 @@ def _json(response: Response, url: str) -> Any:
         return None
 
 
-def _key_error(url: str) -> PrefectApiError:
-    return PrefectApiError(
+def _key_error(url: str) -> RemoteRefusedError:
+    return RemoteRefusedError(
         f"Prefect at {shown_address(url)} does not take the API key: make a new one there and "
         "write it into the connection, with its tenant or workspace"
     )

@@ -128,13 +128,20 @@ class PrefectApi:
         if not answer.is_success:
             raise RemoteRefusedError(
                 f"Prefect refused a request to {self.address}{path} (HTTP {answer.status_code}): "
-                f"{_told(content)}"
+                f"{words_of(content)}"
             )
         return content
 
 
 def headers_of(connection: FlowConnection) -> dict[str, str]:
-    """Return what Prefect knows by who asks, and for which of its tenants."""
+    """Return what Prefect knows by who asks, and for which of its tenants.
+
+    :raises RemoteRefusedError: the key cannot be sent. What a client says of that repeats it.
+    """
+    if not (connection.api_key.isascii() and connection.api_key.isprintable()):
+        raise RemoteRefusedError(
+            "the API key of the connection has a character that no key has: copy it once more"
+        )
     headers = {}
     if connection.api_key:
         headers["Authorization"] = f"Bearer {connection.api_key}"
@@ -161,8 +168,8 @@ def _is_passing(error: Exception) -> bool:
     return isinstance(error, _PassingError | httpx.TransportError)
 
 
-def _told(content: Any) -> str:
-    """Take from an error what Prefect says, without what it repeats of the request."""
+def words_of(content: Any) -> str:
+    """Take from an error, of either API, what Prefect says, not what it repeats of the request."""
     said = content if isinstance(content, dict) else {}
     errors = said.get("errors")
     if isinstance(errors, list) and errors and isinstance(errors[0], dict):

@@ -32,6 +32,16 @@ def test_a_key_that_is_not_taken_is_told_with_its_connection_and_not_repeated(
     assert server.asked[0].headers["Authorization"] == "Bearer key-9c1a"
 
 
+@pytest.mark.parametrize("key", ["key-9c1a\nX", "key-9c1aé"])
+def test_a_key_that_cannot_be_sent_is_not_repeated_and_no_retry_heals_it(
+    server: FakeApiServer, key: str
+) -> None:
+    connection = FlowConnection(f"http://127.0.0.1:{server.port}", key)
+    with pytest.raises(RemoteRefusedError, match="has a character that no key has") as raised:
+        asyncio.run(remote_runs(REST, "prefect_sales", connection).state("run", 5))
+    assert "key-9c1a" not in str(raised.value)
+
+
 @pytest.mark.parametrize("passing", [PAGE, Answer(b"", 502), Answer(b"", 200, breaks=True)])
 def test_what_passes_costs_nothing_but_time(server: FakeApiServer, passing: Answer) -> None:
     cancelling = Answer({"state": {"type": "CANCELLING", "name": "Cancelling", "message": None}})
