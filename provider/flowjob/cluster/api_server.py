@@ -113,16 +113,38 @@ class Cluster(Transport):
         :param stop: see ``Transport.request``.
         :raises ClusterError: they cannot be listed.
         """
+        path = jobs_path(namespace)
+        try:
+            return await self.whole_list(path, label_selector, patience=patience, stop=stop)
+        except ApiError as error:
+            raise ClusterError(f"cannot list the Jobs: {error}") from None
+
+    async def whole_list(
+        self,
+        path: str,
+        label_selector: str,
+        *,
+        patience: Patience | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> list[KubernetesObject]:
+        """List all objects with these labels.
+
+        :param path: the REST path of their kind.
+        :param patience: see ``Transport.request``.
+        :param stop: see ``Transport.request``.
+        :raises ApiError: they may not be listed.
+        :raises ClusterError: the API server gave no usable answer.
+        """
         patience = patience or self.patience()
         # The server forgets what a list began with within minutes, such as those it is away.
-        whole = Patience("no whole list of the Jobs", PATIENCE, passes=is_expired)
+        whole = Patience(f"no whole list of {path}", PATIENCE, passes=is_expired)
         while True:
-            pages = self.pages(jobs_path(namespace), label_selector, patience=patience, stop=stop)
+            pages = self.pages(path, label_selector, patience=patience, stop=stop)
             try:
-                return [job async for page in pages for job in page["items"]]
+                return [each async for page in pages for each in page["items"]]
             except ApiError as error:
                 if not is_expired(error):
-                    raise ClusterError(f"cannot list the Jobs: {error}") from None
+                    raise
                 await pause(whole.take(error), stop)
 
     async def delete_job(

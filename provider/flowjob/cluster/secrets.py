@@ -108,8 +108,8 @@ class Secrets:
         :raises ClusterError: they cannot be listed.
         """
         try:
-            pages = self._cluster.pages(secrets_path(namespace), FLOW_RUN_ID_LABEL)
-            secrets = [secret async for page in pages for secret in page["items"]]
+            path = secrets_path(namespace)
+            secrets = await self._cluster.whole_list(path, FLOW_RUN_ID_LABEL)
         except ApiError as error:
             if is_forbidden(error):
                 return None

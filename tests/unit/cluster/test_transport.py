@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from flowjob.cluster.api_server import Cluster
+from flowjob.cluster.secrets import Secrets
 from flowjob.exceptions import ClusterError, JobRefusedError
 from flowjob.worker.loop_thread import LoopThread
 from tests.support.fake_api_server import (
@@ -100,6 +101,16 @@ def test_a_list_that_the_api_server_forgot_is_begun_anew(
     )
     jobs = loop.run(cluster.list_jobs("flows", "identifier=x"))
     assert [each["metadata"]["name"] for each in jobs] == ["one", "two"]
+
+
+def test_a_list_of_secrets_that_the_api_server_forgot_is_begun_anew(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    expired = status(410, "Expired", "The provided continue parameter is too old")
+    first = job_list(job("one"), goes_on="page-2")
+    server.tell("GET", "/secrets", first, expired, first, job_list(job("two")))
+    secrets = loop.run(Secrets(cluster).without_owner("flows"))
+    assert [each["metadata"]["name"] for each in secrets or ()] == ["one", "two"]
 
 
 def test_an_api_server_that_is_away_for_good_is_given_up_and_named(
