@@ -13,7 +13,13 @@ import sys
 import urllib.request
 from typing import Any
 
-from flowjob.flows.runner import RESULT_ERROR, result_message, run_under_init, write_message
+from flowjob.flows.runner import (
+    RESULT_ERROR,
+    finished,
+    result_message,
+    run_under_init,
+    write_message,
+)
 
 
 def final_state() -> Any:
@@ -34,14 +40,7 @@ def hand_on_result() -> None:
         return
     from prefect.client.schemas.objects import State
 
-    result = State.model_validate(state).result(raise_on_failure=False)
-    if hasattr(result, "__await__"):
-        import asyncio
-
-        async def wait() -> Any:
-            return await result
-
-        result = asyncio.run(wait())
+    result = finished(State.model_validate(state).result(raise_on_failure=False))
     message = result_message(result, int(os.environ["FLOW_RESULT_LIMIT"]))
     if message.startswith(RESULT_ERROR.encode()):
         # Flows persist results for other reasons, too: what is no XCom is no error.

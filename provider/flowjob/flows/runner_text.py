@@ -6,7 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-_OWN_IMPORT = re.compile(r"^from flowjob\..*\n", re.MULTILINE)
+_OWN_IMPORT = re.compile(r"^from flowjob\.\S+ import (\([^)]*\)|.*)\n", re.MULTILINE)
 _MAIN = re.compile(r'^if __name__ == "__main__":\n.*', re.MULTILINE | re.DOTALL)
 
 

@@ -16,6 +16,7 @@ from flowjob.logs.lines import DISORDER, log_lines, split_line
 from flowjob.logs.rotation import (
     UnknownLines,
     lacks_beginning,
+    run_of,
     tell_of_missing,
     what_begins_late,
 )
@@ -117,8 +118,7 @@ class _LogCollector:
             return ""
         if self._last:
             return "" if self._has_last else f"after {self._last}"
-        state = (container_status(pod, self._stream.container) or {}).get("state") or {}
-        started_at = next((each.get("startedAt") for each in state.values()), None)
+        started_at = run_of(pod, self._stream.container).get("startedAt")
         first, last = self._first, self._latest
         if started_at and first and lacks_beginning(started_at, first, last, self._size):
             return f"before {first}"

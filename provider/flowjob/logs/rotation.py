@@ -53,7 +53,7 @@ def is_late(pod: KubernetesObject, container: str, now: datetime) -> bool:
 
     :param now: the time of the node, as far as is known.
     """
-    started_at = _run_of(pod, container).get("startedAt")
+    started_at = run_of(pod, container).get("startedAt")
     return started_at is not None and now - datetime.fromisoformat(started_at) >= ROTATION
 
 
@@ -65,7 +65,7 @@ def what_begins_late(pod: KubernetesObject, container: str, first: str) -> str:
     :param first: the time of the first line that is there, empty: there is none.
     :returns: ``before TIME``; empty: it had not.
     """
-    run = _run_of(pod, container)
+    run = run_of(pod, container)
     started_at, until = run.get("startedAt") or "", first or run.get("finishedAt")
     # What never ran has started in 1970.
     if not until or started_at < created_at(pod):
@@ -74,7 +74,8 @@ def what_begins_late(pod: KubernetesObject, container: str, first: str) -> str:
     return f"before {until}" if is_late else ""
 
 
-def _run_of(pod: KubernetesObject, container: str) -> KubernetesObject:
+def run_of(pod: KubernetesObject, container: str) -> KubernetesObject:
+    """Return when a container's last run started and, if it has, ended; empty: it has not run."""
     state = (container_status(pod, container) or {}).get("state") or {}
     run: KubernetesObject = state.get("terminated") or state.get("running") or {}
     return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flowjob.exceptions import FlowRunCancelledError
@@ -42,7 +43,8 @@ class TaskTry:
         self._context = context
         self._log = log
         self._make_arguments = make_arguments
-        self._connect = connect
+        # Each is a question to Airflow.
+        self._connect = cache(connect)
         self._xcoms = XComs(context)
         self._session: WorkerSession | None = None
         self._is_to_end = False

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flowjob.exceptions import ClusterError, FlowError, FlowJobError, JobRefusedError
@@ -104,7 +104,7 @@ class Waiting:
         :raises FlowJobError: it cannot be launched or waited for.
         """
         _check(self._arguments, self._task_id, self._log)
-        job = self._launch(cache(connect))
+        job = self._launch(connect)
         self._xcoms.push_job(job)
         if self._remote is not None and self._remote.run is not None:
             self._xcoms.push_remote_run(self._remote.run)
