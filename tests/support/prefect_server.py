@@ -72,8 +72,17 @@ class PrefectServer:
         self._component.kill()
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
-        """Return the answer's JSON to a request below /api."""
-        answer = self._http.request(method, path, json=body)
+        """Return the answer's JSON to a request below /api.
+
+        While its SQLite is locked, as right after its start, the server answers with 503, and its
+        own clients ask again.
+        """
+
+        def answered() -> httpx.Response | None:
+            answer = self._http.request(method, path, json=body)
+            return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
+
+        answer = wait_for(answered, f"Prefect's database to be free for {method} {path}", 60)
         if answer.is_error:
             raise PrefectRefusedError(f"{method} {path}: {answer.status_code} {answer.text}")
         return answer.json() if answer.content else None
