@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import aclosing
@@ -17,11 +18,13 @@ from flowjob.logs.rotation import (
     UnknownLines,
     lacks_beginning,
     run_of,
-    tell_of_missing,
+    told_of_missing,
     what_begins_late,
 )
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.observation import container_status, created_at
+
+log = logging.getLogger(__name__)
 
 # By pod uid and container: the time of the last line that was taken.
 Positions = dict[str, str]
@@ -63,7 +66,7 @@ async def collect_logs(
                 collector = _LogCollector(stream, emit, positions.get(key, ""))
                 await collector.read(cluster, pod)
                 if which := collector.missing(pod):
-                    tell_of_missing(pod, stream.container, which)
+                    log.warning("%s", told_of_missing(pod, stream.container, which))
                 elif which := collector.unknown(pod, is_over=is_over):
                     unknown.tell(pod, stream.container, which)
                 if is_over:

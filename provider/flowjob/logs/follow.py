@@ -13,20 +13,21 @@ from flowjob.cluster.paths import pod_path
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.cursor import LogCursor
 from flowjob.logs.lines import Progress, Unfinished, log_lines, split_line
-from flowjob.logs.rotation import UnknownLines, is_late, tell_of_missing, what_begins_late
+from flowjob.logs.rotation import UnknownLines, is_late, told_of_missing, what_begins_late
 from flowjob.logs.selection import LogSelection, LogStream
+from flowjob.logs.spool import LineSpool
 from flowjob.status.observation import (
     Observation,
     container_status,
     is_started_again,
     termination,
 )
-from flowjob.timeouts import LOG_FINISH_TIMEOUT, PROGRESS_SHOWN, STATUS_LAG
+from flowjob.timeouts import LOG_FINISH_TIMEOUT, LOG_WRITING, PROGRESS_SHOWN, STATUS_LAG
 
 log = logging.getLogger(__name__)
 
-Emit = Callable[[str], None]
-
+# Bytes that a container runtime may still have to write to a log when its container has ended.
+_WRITTEN_LATE = 4096
 # Of thousands of pods that cannot be read, so many are told one by one.
 _ERRORS_TOLD = 10
 
@@ -37,7 +38,7 @@ class LogFollower:
     :param cluster: where the pod is.
     :param pod: the pod as it was first seen.
     :param stream: the container.
-    :param emit: takes each line.
+    :param lines: takes each line.
     :param unknown: is told of lines that may have been there before.
     """
 
@@ -46,13 +47,13 @@ class LogFollower:
         cluster: Cluster,
         pod: KubernetesObject,
         stream: LogStream,
-        emit: Emit,
+        lines: LineSpool,
         unknown: UnknownLines,
     ) -> None:
         self._cluster = cluster
         self._pod = pod
         self._stream = stream
-        self._emit = emit
+        self._lines = lines
         self._unknown = unknown
         self._cursor = LogCursor()
         # Whether there may have been lines before the first; None: the log was not read yet.
@@ -61,6 +62,8 @@ class LogFollower:
         self._patience = cluster.patience(asked=f"the log of {name}")
         # Lines that came so far, also those that had come before.
         self.lines_read = 0
+        # Bytes of the lines that were new.
+        self._size = 0
         self._next_progress = 0.0
         # What came last of a stream that ended within a line.
         self._unfinished = b""
@@ -177,14 +180,21 @@ class LogFollower:
                 raise
 
     async def _read_to_end(self, *, previous: bool = False) -> None:
-        """Read what there is of the log, over what breaks off; no line is told twice."""
+        """Read what there is of the log, over what breaks off; no line is told twice.
+
+        A busy node may still be writing the end of a long one, which then ends with a whole line:
+        it is read until nothing new comes.
+        """
         while True:
+            before = self._size
             try:
                 await self._read(previous=previous)
             except Exception as error:
                 await asyncio.sleep(self._patience.take(error))
-            else:
+                continue
+            if self._size == before or self._size < _WRITTEN_LATE:
                 return
+            await asyncio.sleep(LOG_WRITING[0])
 
     async def _read(self, *, follow: bool = False, previous: bool = False) -> None:
         """Emit the lines that are new, to the end of the stream."""
@@ -214,6 +224,7 @@ class LogFollower:
                 self._unfinished = line
             else:
                 self._take(line)
+                await self._lines.room()
 
     def _take(self, line: bytes) -> None:
         """Emit a line that is new."""
@@ -225,7 +236,8 @@ class LogFollower:
         if self._is_late:
             self._tell_of_unknown(split_line(line)[0])
         self._unfinished = b""
-        self._emit(self._stream.prefix + text)
+        self._size += len(line)
+        self._lines.put(self._stream.prefix + text)
 
     def _tell_of_unknown(self, first: str = "") -> None:
         """Say, before the first line, whether there may have been others; or where none came."""
@@ -237,8 +249,9 @@ class LogFollower:
         """Say that lines may be missing before this one, and show what came of the first."""
         begun, text = split_line(self._unfinished)
         if text and begun != split_line(line)[0]:
-            self._emit(self._stream.prefix + text)
-        tell_of_missing(self._pod, self._stream.container, f"after {self._cursor.lost_after}")
+            self._lines.put(self._stream.prefix + text)
+        which = f"after {self._cursor.lost_after}"
+        self._lines.tell(logging.WARNING, told_of_missing(self._pod, self._stream.container, which))
         self._cursor.lost_after = None
 
     def _show(self, progress: Progress) -> None:
@@ -246,7 +259,7 @@ class LogFollower:
         now = asyncio.get_running_loop().time()
         if progress and now >= self._next_progress:
             self._next_progress = now + PROGRESS_SHOWN
-            self._emit(self._stream.prefix + split_line(progress)[1])
+            self._lines.put(self._stream.prefix + split_line(progress)[1])
 
     def _is_started_again(self, ended: KubernetesObject) -> bool:
         return is_started_again(self._pod, self._stream.container, ended["exitCode"])
@@ -265,10 +278,12 @@ class FlowLog:
     :param emit: takes each line.
     """
 
-    def __init__(self, cluster: Cluster, selection: LogSelection, emit: Emit) -> None:
+    def __init__(
+        self, cluster: Cluster, selection: LogSelection, emit: Callable[[str], None]
+    ) -> None:
         self._cluster = cluster
         self._selection = selection
-        self._emit = emit
+        self._lines = LineSpool(emit)
         self._unknown = UnknownLines()
         # By pod uid and container.
         self._followers: dict[tuple[str, str], tuple[LogFollower, asyncio.Task[None]]] = {}
@@ -281,7 +296,7 @@ class FlowLog:
                 if key in self._followers:
                     self._followers[key][0].see(pod)
                 else:
-                    follower = LogFollower(self._cluster, pod, stream, self._emit, self._unknown)
+                    follower = LogFollower(self._cluster, pod, stream, self._lines, self._unknown)
                     self._followers[key] = follower, asyncio.create_task(follower.run())
 
     async def finish(self) -> None:
@@ -295,10 +310,13 @@ class FlowLog:
         if not tasks:
             return
         while True:
-            before = self._lines_read()
+            before = self._progress
             done, unfinished = await asyncio.wait(tasks, timeout=LOG_FINISH_TIMEOUT)
-            if not unfinished or self._lines_read() == before:
+            if not unfinished or self._progress == before:
                 break
+        for task in unfinished:
+            task.cancel()
+        await self._show_the_rest()
         if unfinished:
             log.warning(
                 "The flow's log was not read to its end: no line has come for %s s",
@@ -311,8 +329,18 @@ class FlowLog:
             log.warning("Nor can %d more logs of the flow's", len(more))
         self._unknown.tell_rest()
 
-    def _lines_read(self) -> int:
-        return sum(follower.lines_read for follower, _ in self._followers.values())
+    @property
+    def _progress(self) -> int:
+        """A number that grows as long as lines come or are shown."""
+        return self._lines.shown + sum(
+            follower.lines_read for follower, _ in self._followers.values()
+        )
+
+    async def _show_the_rest(self) -> None:
+        try:
+            await self._lines.finish()
+        except Exception as error:
+            log.warning("The flow's log cannot be shown: %r", error)
 
     async def close(self) -> None:
         """Stop following."""
@@ -320,3 +348,4 @@ class FlowLog:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._lines.close()

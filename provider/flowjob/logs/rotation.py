@@ -34,17 +34,15 @@ def lacks_beginning(started_at: str, first: str, last: str, size: int) -> bool:
     return size / max(during, 1) * before >= _FILE
 
 
-def tell_of_missing(pod: KubernetesObject, container: str, which: str) -> None:
-    """Say that lines may be missing.
+def told_of_missing(pod: KubernetesObject, container: str, which: str) -> str:
+    """Return the words for lines that may be missing.
 
     :param which: those before or after some time.
     """
-    log.warning(
-        "Lines of container %r of pod %s %s may be missing: the flow writes faster than they are "
-        "read here, and its node keeps the last 10 MiB or so",
-        container,
-        pod["metadata"]["name"],
-        which,
+    return (
+        f"Lines of container {container!r} of pod {pod['metadata']['name']} {which} may be "
+        "missing: the flow writes faster than they are read here, and its node keeps the last "
+        "10 MiB or so"
     )
 
 

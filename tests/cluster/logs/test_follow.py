@@ -176,6 +176,47 @@ def test_a_log_that_the_node_is_still_writing_is_read_to_its_end(
             assert flow_runs.lines == ["one", "two", "three"]
 
 
+def test_a_long_log_of_which_the_node_is_still_writing_whole_lines_is_read_to_its_end(
+    cluster: Cluster, batch_v1: Any, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ReverseProxy(cluster.kubeconfig, tmp_path) as proxy:
+        connection = connect(proxy.kubeconfig, monkeypatch)
+        with FlowRuns(connection, namespace, cluster.shell_image) as flow_runs:
+            job = flow_runs.create(flow_runs.manifest("seq 1000 1999"))
+            name = job["metadata"]["name"]
+            wait_for(
+                lambda: batch_v1.read_namespaced_job(name, namespace).status.completion_time,
+                "the flow's end",
+            )
+            line = len("2026-01-01T00:00:00.123456789Z 1000\n")
+            proxy.shorten_reply("GET", "/log", 500 * line)
+            proxy.shorten_reply("GET", "/log", 900 * line)
+            assert flow_runs.wait(job).status == "succeeded"
+            assert flow_runs.lines == [str(number) for number in range(1000, 2000)]
+
+
+def test_a_flow_that_writes_faster_than_its_lines_are_taken_loses_none_to_its_nodes_rotation(
+    flow_runs: FlowRuns, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A node begins a new file about each ten seconds, where there are 10 MiB.
+    script = """
+    pad=$(head -c 400 /dev/zero | tr '\\0' x); s=0
+    while [ $s -lt 22 ]; do
+      seq $((s * 5000)) $((s * 5000 + 4999)) | sed "s/$/ $pad/"; s=$((s + 1)); sleep 1
+    done
+    """
+    began = time.monotonic()
+
+    def take(_: str) -> None:
+        if time.monotonic() - began < 25:
+            time.sleep(0.001)
+
+    assert flow_runs.wait(flow_runs.create(flow_runs.manifest(script)), take).status == "succeeded"
+    came = [int(line.partition(" ")[0]) for line in flow_runs.lines]
+    assert came == list(range(110_000))
+    assert "may be missing" not in caplog.text
+
+
 def test_a_flood_comes_whole_although_who_takes_the_lines_is_slower_than_the_flow(
     flow_runs: FlowRuns,
 ) -> None:
