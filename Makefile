@@ -66,6 +66,10 @@ types: setup ## Check types
 contracts: setup ## Check which module imports which
 	$(BIN)/lint-imports
 
+.PHONY: docs
+docs: setup ## Build the documentation into docs/_build; a warning is an error
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
+
 .PHONY: test-oldest
 test-oldest: ## Run the unit and Airflow tests with the oldest versions supported
 	@$(PYTHON) -m tests.setup --postgres --venv .venv-oldest --constraints constraints-oldest.txt

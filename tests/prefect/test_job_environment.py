@@ -191,7 +191,7 @@ def test_the_docs_say_of_each_argument_where_it_has_gone(module: str, name: str)
         if isinstance(node, ast.FunctionDef) and node.name == "__init__"
     )
     arguments = [each.arg for each in (*constructor.args.args[1:], *constructor.args.kwonlyargs)]
-    page = (DAGS.parent / "docs" / "from_prefect.md").read_text()
+    page = (DAGS.parent / "docs" / "how_to" / "from_prefect.md").read_text()
     table = page.partition(f"### {name}\n")[2].partition("###")[0]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == arguments
 

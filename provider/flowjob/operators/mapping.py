@@ -12,7 +12,7 @@ from flowjob.operators.checks import check_not_stored
 
 
 def check_partial(arguments: Mapping[str, Any]) -> None:
-    """Refuse a job spec in ``partial(...)``; its ``env`` is the user's to decide (README).
+    """Refuse a job spec in ``partial(...)``; its ``env`` is the user's to decide (docs).
 
     :raises JobSpecError: there is one.
     """
