@@ -1,8 +1,7 @@
-"""The role that the README gives is enough, and no right in it is for nothing."""
+"""The role that the docs give is enough, and no right in it is for nothing."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,24 +18,21 @@ from tests.support.flow_runs import SPEC, FlowRuns, connect, new_flow_run
 from tests.support.keyed_flows import Launches
 from tests.support.wait import wait_for
 
-README = Path(__file__).parents[3] / "README.md"
+EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 
 
-def rules_of_readme() -> list[dict[str, Any]]:
-    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
-    (role,) = (
-        role for block in blocks if "kind: Role" in block for role in [yaml.safe_load(block)]
-    )
-    rules: list[dict[str, Any]] = role["rules"]
+def rules_of(file: str) -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = yaml.safe_load((EXAMPLES / file).read_text())["rules"]
     return rules
 
 
-def rule_of_readme_for_keys() -> list[dict[str, Any]]:
+def rules_of_docs() -> list[dict[str, Any]]:
+    return rules_of("role.yaml")
+
+
+def rule_of_docs_for_keys() -> list[dict[str, Any]]:
     """Return the rule that only a flow needs which has a key."""
-    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
-    (rule,) = (yaml.safe_load(block) for block in blocks if "resources: [secrets]" in block)
-    rules: list[dict[str, Any]] = rule
-    return rules
+    return rules_of("role_for_keys.yaml")
 
 
 def requested(audit_log: AuditLog, **own: Any) -> set[tuple[str, str]]:
@@ -55,14 +51,14 @@ def granted(rules: list[dict[str, Any]]) -> set[tuple[str, str]]:
     }
 
 
-def test_the_role_of_the_readme_is_enough_for_a_flow_run_and_its_kill(
+def test_the_role_of_the_docs_is_enough_for_a_flow_run_and_its_kill(
     cluster: Cluster,
     namespace: str,
     audit_log: AuditLog,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rules = rules_of_readme()
+    rules = rules_of_docs()
     path = restricted_kubeconfig(cluster.kubeconfig, namespace, "flowjob", rules, tmp_path)
     mark = audit_log.position()
     with FlowRuns(connect(path, monkeypatch, "least"), namespace, cluster.shell_image) as runs:
@@ -82,15 +78,15 @@ def test_the_role_of_the_readme_is_enough_for_a_flow_run_and_its_kill(
     assert unused <= {("pods", "get"), ("jobs", "get"), ("events", "list")}
 
 
-def test_the_rule_of_the_readme_for_secrets_is_enough_for_a_flow_with_a_key(
+def test_the_rule_of_the_docs_for_secrets_is_enough_for_a_flow_with_a_key(
     cluster: Cluster,
     namespace: str,
     audit_log: AuditLog,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    keyed = rule_of_readme_for_keys()
-    rules = [*rules_of_readme(), *keyed]
+    keyed = rule_of_docs_for_keys()
+    rules = [*rules_of_docs(), *keyed]
     path = restricted_kubeconfig(cluster.kubeconfig, namespace, "keyed", rules, tmp_path)
     mark = audit_log.position()
     with FlowRuns(connect(path, monkeypatch, "keyed"), namespace, cluster.shell_image) as runs:
