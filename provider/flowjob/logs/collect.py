@@ -22,9 +22,8 @@ from flowjob.logs.rotation import (
     what_begins_late,
 )
 from flowjob.logs.selection import LogSelection, LogStream
+from flowjob.logs.spool import LineSpool
 from flowjob.status.observation import container_status, created_at
-
-log = logging.getLogger(__name__)
 
 # By pod uid and container: the time of the last line that was taken.
 Positions = dict[str, str]
@@ -56,27 +55,40 @@ async def collect_logs(
     :raises ClusterError: the API server is away for too long, or refuses to tell.
     """
     try:
-        pods = await cluster.pods_of(job)
-        taken, unknown = dict(positions), UnknownLines()
-        for pod in sorted(pods, key=created_at):
-            if pod["metadata"]["uid"] in without:
-                continue
-            for stream in selection.streams(pod):
-                key = f"{pod['metadata']['uid']}/{stream.container}"
-                collector = _LogCollector(stream, emit, positions.get(key, ""))
-                await collector.read(cluster, pod)
-                if which := collector.missing(pod):
-                    log.warning("%s", told_of_missing(pod, stream.container, which))
-                elif which := collector.unknown(pod, is_over=is_over):
-                    unknown.tell(pod, stream.container, which)
-                if is_over:
-                    collector.finish()
-                taken[key] = collector.taken
-        unknown.tell_rest()
+        async with LineSpool(emit) as lines:
+            return await _collect(cluster, job, selection, lines, positions, is_over, without)
     except ClusterError:
         raise
     except Exception as error:
         raise ClusterError(f"the flow's log cannot be read: {describe(error)}") from None
+
+
+async def _collect(
+    cluster: Cluster,
+    job: KubernetesObject,
+    selection: LogSelection,
+    lines: LineSpool,
+    positions: Positions,
+    is_over: bool,
+    without: Collection[str],
+) -> Positions:
+    pods = await cluster.pods_of(job)
+    taken, unknown = dict(positions), UnknownLines()
+    for pod in sorted(pods, key=created_at):
+        if pod["metadata"]["uid"] in without:
+            continue
+        for stream in selection.streams(pod):
+            key = f"{pod['metadata']['uid']}/{stream.container}"
+            collector = _LogCollector(stream, lines, positions.get(key, ""))
+            await collector.read(cluster, pod)
+            if which := collector.missing(pod):
+                lines.tell(logging.WARNING, told_of_missing(pod, stream.container, which))
+            elif which := collector.unknown(pod, is_over=is_over):
+                unknown.tell(pod, stream.container, which)
+            if is_over:
+                collector.finish()
+            taken[key] = collector.taken
+    unknown.tell_rest()
     return taken
 
 
@@ -84,14 +96,14 @@ class _LogCollector:
     """Takes one container's log in, in the order of its times, and each line once.
 
     :param stream: the container.
-    :param emit: takes each line.
+    :param lines: takes each line.
     :param after: the time of the last line that was taken before.
     """
 
-    def __init__(self, stream: LogStream, emit: Callable[[str], None], after: str) -> None:
+    def __init__(self, stream: LogStream, lines: LineSpool, after: str) -> None:
         self.taken = after
         self._stream = stream
-        self._emit = emit
+        self._lines = lines
         self._latest = after
         # Whether the last line of the last time is still there.
         self._has_last = not after
@@ -165,12 +177,13 @@ class _LogCollector:
                 self._held.append((time, text))
                 if self._latest:
                     self._take(_earlier(self._latest))
+                await self._lines.room()
 
     def _take(self, until: str) -> None:
         while self._held and self._held[0][0] <= until:
             time, text = self._held.popleft()
             self.taken = max(self.taken, time)
-            self._emit(self._stream.prefix + text)
+            self._lines.put(self._stream.prefix + text)
 
 
 def _earlier(time: str) -> str:

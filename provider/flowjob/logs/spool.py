@@ -8,6 +8,7 @@ import logging
 import zlib
 from collections import deque
 from collections.abc import Callable
+from typing import Self
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,19 @@ class LineSpool:
         self._has_room.set()
         self._is_complete = self._is_closed = False
         self._task = asyncio.create_task(self._run())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        """Hand on what has come, also where reading has failed; but not where it was cancelled."""
+        try:
+            if error is None or isinstance(error, Exception):
+                await self.finish()
+        finally:
+            await self.close()
 
     def put(self, line: str) -> None:
         """Take a line of the flow's."""

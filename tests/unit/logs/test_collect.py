@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -121,6 +122,19 @@ def test_a_log_that_may_not_be_read_is_told_in_one_sentence(
         collected(cluster, loop)
 
 
+def test_what_came_before_a_log_that_may_not_be_read_is_shown(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    pods = [pod(), pod("sales-2")]
+    server.tell("GET", "/pods", Answer({"kind": "PodList", "metadata": {}, "items": pods}))
+    server.tell("GET", "/sales-1/log", Answer(b"".join(LINES)))
+    server.tell("GET", "/sales-2/log", forbidden("get", "pods/log"))
+    lines: list[str] = []
+    with pytest.raises(ClusterError, match="the flow's log cannot be read: HTTP 403"):
+        loop.run(collect_logs(cluster, JOB, LogSelection(), lines.append, {}, is_over=True))
+    assert lines == TOLD
+
+
 def test_a_bad_gateway_at_a_containers_end_costs_a_followed_log_no_line(
     cluster: Cluster, server: FakeApiServer, loop: LoopThread
 ) -> None:
@@ -151,7 +165,7 @@ def test_an_end_that_is_seen_right_after_a_stream_costs_neither_the_task_nor_a_l
     server.tell("GET", "/sales-1/log", first, Answer(b"".join(LINES)))
     server.tell("GET", "/pods/sales-1", Answer({"kind": "Pod"} | pod()))
     lines: list[str] = []
-    has_begun = asyncio.Event()
+    has_begun = threading.Event()
 
     def take(line: str) -> None:
         lines.append(line)
@@ -161,7 +175,7 @@ def test_an_end_that_is_seen_right_after_a_stream_costs_neither_the_task_nor_a_l
         log = FlowLog(cluster, LogSelection(), take)
         log.see(Observation(JOB, {"uid-of-sales-1": running_pod()}))
         async with asyncio.timeout(20):
-            await has_begun.wait()
+            await asyncio.to_thread(has_begun.wait, 20)
             # The pod's end and the Job's are seen at once, as after an outage.
             log.see(Observation(JOB, {"uid-of-sales-1": pod()}))
             await log.finish()
@@ -298,11 +312,11 @@ def test_a_pod_that_changes_while_its_flow_ends_costs_no_further_request(
     server.tell("GET", "/sales-1/log", Answer(LINES[0]))
 
     async def follow() -> None:
-        has_come = asyncio.Event()
+        has_come = threading.Event()
         log = FlowLog(cluster, LogSelection(), lambda _: has_come.set())
         log.see(Observation(JOB, {"uid-of-sales-1": running_pod()}))
         async with asyncio.timeout(20):
-            await has_come.wait()
+            await asyncio.to_thread(has_come.wait, 20)
             for _ in range(3):
                 # Its stream has ended by then.
                 await asyncio.sleep(0.1)
