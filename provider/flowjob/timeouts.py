@@ -48,6 +48,9 @@ STATUS_LAG = 2
 # the rest of a container that has just ended within moments, and a busy one within some more. But
 # the flow may have ended so by itself.
 LOG_WRITING = (1, 2)
+# The same for a log that grew fast at its end: a node whose disk is busy has been seen to stop for
+# seconds in the middle of such a line, and with it the rest of what the flow had written.
+BURST_WRITING = (*LOG_WRITING, 4, 8)
 # Between two states of a progress bar that are shown.
 PROGRESS_SHOWN = 10
 # Without a line of any of its pods, after which the logs of an ended flow run are given up: twice

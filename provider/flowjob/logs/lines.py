@@ -19,7 +19,7 @@ from flowjob.cluster.paths import pod_path
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.line_builder import LONGEST_LINE, TIME, LineBuilder
 from flowjob.text import one_line
-from flowjob.timeouts import LOG_SILENCE, LOG_WRITING
+from flowjob.timeouts import BURST_WRITING, LOG_SILENCE, LOG_WRITING
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
@@ -38,6 +38,10 @@ _IS_TERMINATED = " is terminated"
 DISORDER = timedelta(seconds=2)
 # Lines that are taken in one go, in milliseconds: between them, another thread may take as many.
 _PORTION = 500
+# Lines of one second, or of two, that are a burst.
+_BURST = 50
+# Bytes of a line's time, to the second.
+_SECOND = len("2026-01-01T00:00:00")
 # Bytes of a line that a node passes on at a time.
 _PART = 16 * 1024
 # Seconds between two words that a line goes on.
@@ -110,6 +114,7 @@ async def _lines(
     cluster: Cluster, path: str, query: dict[str, str], *, follow: bool, priority: int
 ) -> AsyncGenerator[bytes]:
     unfinished, stamp, unchanged = b"", b"", 0
+    pace = _Pace()
     while True:
         rest, is_new = b"", not unfinished
         try:
@@ -122,6 +127,7 @@ async def _lines(
                         continue
                     is_new = is_new or line.startswith(stamp)
                     if is_new:
+                        pace.take(line)
                         yield line
         except ApiError as error:
             # What came of the line is all that there will be.
@@ -135,14 +141,32 @@ async def _lines(
             return
         match = TIME.match(rest)
         unchanged = unchanged + 1 if rest == unfinished else 0
-        if match is None or unchanged == len(LOG_WRITING):
+        delays = BURST_WRITING if pace.is_burst else LOG_WRITING
+        if match is None or unchanged == len(delays):
             yield bytes(rest)
             return
         # The node may still be writing the end of a container that ended just now.
         unfinished, stamp = rest, match.group()
         query["sinceTime"] = (match[1] + match[3]).decode()
         query.pop("tailLines", None)
-        await asyncio.sleep(LOG_WRITING[unchanged])
+        await asyncio.sleep(delays[unchanged])
+
+
+class _Pace:
+    """Whether a log grew fast at its end, by the seconds of its lines."""
+
+    def __init__(self) -> None:
+        self._second = b""
+        self._lines = self._before = 0
+
+    def take(self, line: bytes) -> None:
+        if (second := line[:_SECOND]) != self._second:
+            self._second, self._before, self._lines = second, self._lines, 0
+        self._lines += 1
+
+    @property
+    def is_burst(self) -> bool:
+        return self._lines + self._before >= _BURST
 
 
 async def _built(answer: ClientResponse, *, with_progress: bool) -> AsyncGenerator[bytes]:

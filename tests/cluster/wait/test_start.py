@@ -60,10 +60,10 @@ def test_what_a_slow_start_waits_for_is_said_again_and_again(
 ) -> None:
     caplog.set_level(logging.INFO, "flowjob")
     monkeypatch.setattr("flowjob.wait.until_end.REMINDER", 1)
-    text = spec(cluster.shell_image, init="sleep 6")
+    text, began = spec(cluster.shell_image, init="sleep 6"), time.monotonic()
     assert flow_runs.run("echo done", text).status == "succeeded"
     told = [line for line in caplog.messages if "has not started yet" in line]
-    assert 2 <= len(told) <= 8
+    assert 2 <= len(told) <= time.monotonic() - began
     named = [line for line in told if "init container 'first' of pod 'test-" in line]
     assert len(named) >= 2
     assert all("has run since 20" in line for line in named)

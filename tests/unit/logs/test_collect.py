@@ -122,6 +122,33 @@ def test_a_log_that_may_not_be_read_is_told_in_one_sentence(
         collected(cluster, loop)
 
 
+def test_a_node_that_stops_for_seconds_within_the_end_of_a_burst_costs_no_line(
+    cluster: Cluster,
+    server: FakeApiServer,
+    loop: LoopThread,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flowjob.logs.lines.LOG_WRITING", (0.01, 0.02))
+    monkeypatch.setattr("flowjob.logs.lines.BURST_WRITING", (0.01, 0.02, 0.04, 0.08))
+    lines = [b"2026-01-01T00:00:00.%09dZ line %d\n" % (n, n) for n in range(200)]
+    half = b"".join(lines[:150]) + lines[150][:-3]
+    last = [lines[149] + lines[150][:-3]] * 3 + [b"".join(lines[149:])]
+    server.tell("GET", "/sales-1/log", Answer(half), *(Answer(each) for each in last))
+    assert collected(cluster, loop) == [f"line {number}" for number in range(200)]
+
+
+def test_a_flow_that_ends_within_a_line_is_not_waited_for_long(
+    cluster: Cluster,
+    server: FakeApiServer,
+    loop: LoopThread,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flowjob.logs.lines.LOG_WRITING", (0.01, 0.02))
+    monkeypatch.setattr("flowjob.logs.lines.BURST_WRITING", (0.01, 0.02, 30))
+    server.tell("GET", "/sales-1/log", Answer(b"".join(LINES)[:-1]))
+    assert collected(cluster, loop) == TOLD
+
+
 def test_what_came_before_a_log_that_may_not_be_read_is_shown(
     cluster: Cluster, server: FakeApiServer, loop: LoopThread
 ) -> None:
