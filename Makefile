@@ -83,6 +83,11 @@ test-kubernetes: setup ## Run the cluster's tests on each version in KUBERNETES=
 			|| failed="$$failed $$version"; \
 	done; if [ -n "$$failed" ]; then echo "failed on:$$failed"; exit 1; fi
 
+.PHONY: release-check
+release-check: setup ## Build wheel and sdist into dist/, check them, and use them on their own
+	rm -rf dist
+	FLOWJOB_DIST=dist $(BIN)/pytest tests/release
+
 .PHONY: bench
 bench: setup-postgres build ## Measure what thousands of flow runs, pods and kept Jobs cost
 	$(BIN)/python -m tests.bench.triggerer
@@ -109,7 +114,7 @@ lock-oldest: setup ## Pin the oldest versions supported in constraints-oldest.tx
 .PHONY: clean
 clean: ## Stop the demo, and remove what the other targets made in this checkout
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tests.demo down; fi
-	rm -rf .venv .venv-oldest .flowjob .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-oldest .flowjob dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find provider dags tests -name __pycache__ -prune -exec rm -rf {} +
 
 # Not targets to type.
