@@ -12,6 +12,8 @@ TESTS ?=
 WORKERS ?= 3
 # The versions of `make test-kubernetes`.
 KUBERNETES ?= 1.34 1.35 1.36 1.37
+# Of `make test-matrix`, those whose names have one of these: 3.12, airflow-3.2, 3.13-airflow-3.3.2.
+CELLS ?=
 # The order of `make test-random`, and what happens in `make soak`.
 SEED ?= $(shell echo $$RANDOM)
 
@@ -22,7 +24,7 @@ COMPILE := uv pip compile pyproject.toml --extra dev --quiet --no-annotate --no-
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z0-9.-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 .PHONY: demo
 demo: setup ## Run the example DAG on a real Airflow and Kubernetes, and show the run
@@ -75,6 +77,10 @@ test-oldest: ## Run the unit and Airflow tests with the oldest versions supporte
 	@$(PYTHON) -m tests.setup --postgres --venv .venv-oldest --constraints constraints-oldest.txt
 	$(OLDEST)/pytest -n $(WORKERS) tests/unit tests/airflow
 
+.PHONY: test-matrix
+test-matrix: setup ## Run the unit and Airflow tests on each Python with each Airflow (CELLS=3.12)
+	$(BIN)/python -m tests.matrix --workers $(WORKERS) $(CELLS) -- $(TESTS)
+
 .PHONY: test-kubernetes
 test-kubernetes: setup ## Run the cluster's tests on each version in KUBERNETES="1.34 1.35 ..."
 	@failed=; for version in $(KUBERNETES); do \
@@ -111,10 +117,16 @@ lock-oldest: setup ## Pin the oldest versions supported in constraints-oldest.tx
 		--exclude-newer 2025-11-06 --exclude-newer-package ruff=2025-12-31 \
 		--output-file constraints-oldest.txt
 
+# What was new when it was: its users have no newer Kubernetes provider, either.
+.PHONY: lock-3.2
+lock-3.2: setup ## Pin the last Airflow 3.2 in constraints-3.2.txt
+	printf '%s\n' apache-airflow==3.2.2 | $(BIN)/$(COMPILE) --upgrade --constraints - \
+		--exclude-newer 2026-06-01 --output-file constraints-3.2.txt
+
 .PHONY: clean
 clean: ## Stop the demo, and remove what the other targets made in this checkout
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tests.demo down; fi
-	rm -rf .venv .venv-oldest .flowjob dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-oldest .venv-matrix .flowjob dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find provider dags tests -name __pycache__ -prune -exec rm -rf {} +
 
 # Not targets to type.
