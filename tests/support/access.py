@@ -33,6 +33,12 @@ def restricted_kubeconfig(
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
     }
     rbac.create_namespaced_role_binding(namespace, binding)
+    return kubeconfig_of(kubeconfig, namespace, account, folder)
+
+
+def kubeconfig_of(kubeconfig: Path, namespace: str, account: str, folder: Path) -> Path:
+    """Return the kubeconfig of a service account that there is."""
+    core = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
     request = {"spec": {"expirationSeconds": _TOKEN_SECONDS}}
     token = core.create_namespaced_service_account_token(account, namespace, request).status.token
     return _write(kubeconfig, namespace, account, token, folder)

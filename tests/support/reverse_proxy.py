@@ -73,7 +73,11 @@ class ReverseProxy:
         cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
         self._server: str = cluster["server"]
         self._tls = ssl.create_default_context(cafile=cluster["certificate-authority"])
-        self._tls.load_cert_chain(user["client-certificate"], user["client-key"])
+        self._credentials = {}
+        if "token" in user:
+            self._credentials = {"Authorization": f"Bearer {user['token']}"}
+        else:
+            self._tls.load_cert_chain(user["client-certificate"], user["client-key"])
         self.kubeconfig = folder / "reverse-proxy.kubeconfig"
         self._before: list[Hold] = []
         self._after: list[Hold] = []
@@ -152,6 +156,7 @@ class ReverseProxy:
             if hold.answer is not None:
                 return _refuse(request, hold.answer, hold.headers)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
+        headers |= self._credentials
         try:
             async with self._client.request(
                 request.method, self._server + request.raw_path, headers=headers, data=body

@@ -1,0 +1,35 @@
+"""Programs that the Go toolchain builds from a go.mod of ours, once for each content of it."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from tests.support.node.binaries import _go
+from tests.support.node.cache import make_once
+from tests.support.node.progress import run_long, step
+
+
+def go_program(modules: Path, package: str, name: str, took: str) -> Path:
+    """Return the program, building it if the cache does not have it.
+
+    :param modules: the folder with go.mod and go.sum, whose name the cache has it by.
+    :param package: what is built.
+    :param name: of the program.
+    :param took: how long that takes, as a reader is told.
+    """
+
+    def build(folder: Path) -> None:
+        source = folder / "source"
+        source.mkdir()
+        for file in ("go.mod", "go.sum"):
+            shutil.copy(modules / file, source)
+        command = [_go(), "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w"]
+        command += ["-o", str(folder / name), package]
+        environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
+        with step(f"Building {name} with Go, once ({took})"):
+            run_long(command, folder / "build.log", source, environment)
+        shutil.rmtree(source)
+
+    digest = hashlib.sha256((modules / "go.sum").read_bytes()).hexdigest()
+    return make_once(f"{modules.name}-{digest[:16]}", build) / name
