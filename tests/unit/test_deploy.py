@@ -85,3 +85,18 @@ def test_image_and_chart_have_the_airflow_that_is_tested(values: dict[str, Any])
     shown = (DEPLOY / "README.md").read_text()
     image = values["images"]["airflow"]
     assert f"{image['repository']}:{image['tag']}" in shown
+
+
+def test_the_table_of_what_is_said_has_each_verb_that_may_be_missing() -> None:
+    shown = (DEPLOY / "README.md").read_text()
+    rows = re.findall(r"^\| ((?:`\w+`(?: or )?)+) of `([\w/]+)` \|", shown, re.MULTILINE)
+    told = {(resource, verb) for verbs, resource in rows for verb in re.findall(r"\w+", verbs)}
+    granted = {
+        (resource, verb)
+        for file in ROLES
+        for each in objects(file)
+        for rule in each.get("rules", [])
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert told - {(resource, "or") for resource, _ in told} == granted
