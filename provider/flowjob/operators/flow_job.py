@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Collection, Sequence
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +24,7 @@ from flowjob.operators.checks import (
     read_exit_codes,
     read_image,
 )
-from flowjob.operators.handover import arguments_of, trigger_of
+from flowjob.operators.handover import arguments_of, hand_on
 from flowjob.operators.job_spec_file import check_job_spec, load_job_spec, take_job_spec
 from flowjob.operators.links import links_of
 from flowjob.operators.mapping import CheckedPartial, check_partial
@@ -36,9 +34,7 @@ from flowjob.spec.job_spec import JobSpec
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from flowjob.worker.finish import Success
     from flowjob.worker.task_try import TaskTry
-    from flowjob.worker.waiting import Deferral
 
 # Of what most operators leave as it is; there may be thousands in a DAG file.
 _DEFAULTS = (600, None, "keep", "job", "flow")
@@ -225,7 +221,7 @@ class FlowJobOperator(BaseOperator):
         :raises ClusterError: the cluster gave no usable answer.
         :raises TaskDeferred: the triggerer is to wait for it.
         """
-        return self._hand_on(self._enter(context).execute())
+        return hand_on(self, self._enter(context).execute())
 
     def execute_complete(
         self,
@@ -238,7 +234,7 @@ class FlowJobOperator(BaseOperator):
         :param event: what ``FlowJobTrigger`` fired.
         :param deadline: when the task times out (seconds since the epoch), None: never.
         """
-        return self._hand_on(self._enter(context).complete(event or {}, deadline))
+        return hand_on(self, self._enter(context).complete(event or {}, deadline))
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
@@ -246,7 +242,7 @@ class FlowJobOperator(BaseOperator):
         """Go on also where the trigger failed or timed out (Airflow calls this)."""
         if next_method != _TRIGGER_FAILED:
             return super().resume_execution(next_method, next_kwargs, context)
-        return self._hand_on(self._enter(context).resume(next_kwargs or {}))
+        return hand_on(self, self._enter(context).resume(next_kwargs or {}))
 
     def on_kill(self) -> None:
         """Delete the Job if the task was ended in Airflow, keep it if only the worker goes away."""
@@ -271,28 +267,6 @@ class FlowJobOperator(BaseOperator):
             # It was too early for a try: the modules were just being imported.
             self._task_try.on_kill()
         return self._task_try
-
-    def _hand_on(self, end: Success | Deferral) -> Any:
-        """Give Airflow what a try ended with: a deferral, or a result."""
-        from flowjob.worker.waiting import Deferral
-
-        if isinstance(end, Deferral):
-            deadline = end.deadline
-            self.defer(
-                trigger=trigger_of(self, end),
-                method_name="execute_complete",
-                kwargs={"deadline": deadline},
-                timeout=timedelta(seconds=max(deadline - time.time(), 0)) if deadline else None,
-            )
-        if (job := end.job_to_delete) is not None:
-
-            def delete(context: Context) -> None:
-                from flowjob.worker.finish import delete_job
-
-                delete_job(self.kubernetes_conn_id, job, context)
-
-            self.on_success_callback = [*self.on_success_callback, delete]
-        return end.result
 
 
 def _depend_on_xcoms_of(operator: FlowJobOperator, env: Any) -> None:

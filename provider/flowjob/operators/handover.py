@@ -1,10 +1,11 @@
-"""What the operator hands over: to one try of its task, and to the trigger that waits for it."""
+"""What the operator hands over: to one try of its task, to its trigger, and at last to Airflow."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from flowjob.flow_run import REMOTE_RUN, annotation, flow_run_id_of
 from flowjob.kubernetes_object import flow_container_of
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from flowjob.spec.job_spec import JobSpec
     from flowjob.triggers.flow_job import FlowJobTrigger
     from flowjob.worker.arguments import TryArguments
+    from flowjob.worker.finish import Success
     from flowjob.worker.waiting import Deferral
 
 
@@ -83,3 +85,30 @@ def trigger_of(operator: FlowJobOperator, deferral: Deferral) -> FlowJobTrigger:
         remote_run=annotation(deferral.job, REMOTE_RUN),
         **asdict(deferral.flow_run.task_instance),
     )
+
+
+def hand_on(operator: FlowJobOperator, end: Success | Deferral) -> Any:
+    """Give Airflow what a try ended with, and return the result.
+
+    :param end: a result, or a deferral.
+    :raises TaskDeferred: the triggerer is to wait for the flow run.
+    """
+    from flowjob.worker.waiting import Deferral
+
+    if isinstance(end, Deferral):
+        deadline = end.deadline
+        operator.defer(
+            trigger=trigger_of(operator, end),
+            method_name="execute_complete",
+            kwargs={"deadline": deadline},
+            timeout=timedelta(seconds=max(deadline - time.time(), 0)) if deadline else None,
+        )
+    if (job := end.job_to_delete) is not None:
+
+        def delete(context: Context) -> None:
+            from flowjob.worker.finish import delete_job
+
+            delete_job(operator.kubernetes_conn_id, job, context)
+
+        operator.on_success_callback = [*operator.on_success_callback, delete]
+    return end.result
