@@ -26,6 +26,20 @@ def one_line(text: str) -> str:
     return " ".join(_NOT_IN_A_SENTENCE.sub(_REPLACEMENT, text).split())
 
 
+def shortened(text: str, longest: int) -> str:
+    """Return the beginning of a line, with three dots for what is left out of it.
+
+    :param text: the line.
+    :param longest: characters that there may be, the dots among them.
+    """
+    if len(text) <= longest:
+        return text
+    begin = text[: longest - 3]
+    # Rather between two words, where there is a word's end not too far before.
+    word = begin.rfind(" ")
+    return f"{begin[:word] if word > longest // 2 else begin}..."
+
+
 def is_text(text: str) -> bool:
     """Tell whether somebody could read it: a quarter of it, at the most, is no character."""
     return 4 * (len(_NOT_IN_A_SENTENCE.findall(text)) + text.count(_REPLACEMENT)) <= len(text)

@@ -36,14 +36,24 @@ def test_the_flows_end_is_the_flow_runs_and_its_sidecars_go_with_the_job(
 
 
 @pytest.mark.parametrize("mode", ["worker", "deferred"])
-def test_the_log_has_the_lines_of_all_containers_and_those_under_the_error(
+def test_the_log_has_the_lines_of_all_containers_and_then_the_cause_first(
     airflow: AirflowInstance, run_id: str, mode: str
 ) -> None:
-    messages = airflow.client.log_messages("proxies", run_id, f"fails_{mode}")
-    events = [message["event"] for message in messages if isinstance(message, dict)]
+    messages = [
+        message
+        for message in airflow.client.log_messages("proxies", run_id, f"fails_{mode}")
+        if isinstance(message, dict)
+    ]
+    events = [message["event"] for message in messages]
     assert events.count("[flow-container] flow ends") == 1
     assert events.count("[proxy] proxy is up") == 1
-    log = airflow.client.log("proxies", run_id, f"fails_{mode}")
-    assert "container 'flow-container' of pod 'proxy-" in log
-    assert "exit code: 3" in log
-    assert "the last lines of its log:" in log
+    errors = [message for message in messages if message.get("level") == "error"]
+    told = [message["event"] for message in errors]
+    assert told[0] == "ended with exit code 3: [1]"
+    assert {"container: flow-container", "exit code: 3"} < set(told)
+    assert told[-3:] == ["the last lines of its log:", "  flow ends", "Task failed with exception"]
+    # Of the frames that Airflow shows under it, none is ours.
+    (shown,) = errors[-1]["error_detail"]
+    assert shown["exc_type"] == "FlowRunFailedError"
+    assert not [frame for frame in shown["frames"] if "airflow" not in frame["filename"]]
+    assert not [frame for frame in shown["frames"] if "flowjob" in frame["filename"]]

@@ -208,7 +208,7 @@ def test_a_flow_run_that_is_cancelled_in_prefect_ends_its_task_for_good(
         xcoms = run.ended()
         assert agreed(prefect, xcoms)["state_type"] == "CANCELLED"
         assert xcoms["status"] == "cancelled"
-        assert "was cancelled: somebody has done that in Prefect" in run.log()
+        assert "cancelled in Prefect by somebody" in run.log()
         assert run.task["try_number"] == 1
 
 

@@ -221,7 +221,8 @@ class FlowJobOperator(BaseOperator):
         :raises ClusterError: the cluster gave no usable answer.
         :raises TaskDeferred: the triggerer is to wait for it.
         """
-        return hand_on(self, self._enter(context).execute())
+        with self._enter(context) as task_try:
+            return hand_on(self, task_try.execute())
 
     def execute_complete(
         self,
@@ -234,15 +235,20 @@ class FlowJobOperator(BaseOperator):
         :param event: what ``FlowJobTrigger`` fired.
         :param deadline: when the task times out (seconds since the epoch), None: never.
         """
-        return hand_on(self, self._enter(context).complete(event or {}, deadline))
+        with self._enter(context) as task_try:
+            return hand_on(self, task_try.complete(event or {}, deadline))
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
     ) -> Any:
         """Go on also where the trigger failed or timed out (Airflow calls this)."""
         if next_method != _TRIGGER_FAILED:
-            return super().resume_execution(next_method, next_kwargs, context)
-        return hand_on(self, self._enter(context).resume(next_kwargs or {}))
+            from flowjob.worker.errors import WithoutFrames
+
+            with WithoutFrames():
+                return super().resume_execution(next_method, next_kwargs, context)
+        with self._enter(context) as task_try:
+            return hand_on(self, task_try.resume(next_kwargs or {}))
 
     def on_kill(self) -> None:
         """Delete the Job if the task was ended in Airflow, keep it if only the worker goes away."""

@@ -56,10 +56,10 @@ class FlowJobSweepOperator(BaseOperator):
         :raises ClusterError: the Jobs cannot be listed, or some of them had to be left.
         """
         from flowjob.hooks.prefect import flow_connection
-        from flowjob.worker.context import errors_told
+        from flowjob.worker.errors import WithoutFrames, errors_told
         from flowjob.worker.sweep import sweep
 
-        with errors_told():
+        with WithoutFrames(), errors_told(self.log):
             return sweep(
                 self.kubernetes_conn_id,
                 self.namespace,

@@ -21,33 +21,28 @@ def agreed(outcome: Outcome, state: RemoteState) -> Outcome:
     :param state: of the flow run in Prefect, now that the Job has ended.
     """
     succeeded = outcome.status == SUCCEEDED
-    told = outcome.message or "it does not say why"
+    told = outcome.message or "the Job failed and does not say why"
     if state.kind in (remote_run.CANCELLED, remote_run.CANCELLING):
-        also = "" if succeeded else f", and its Job failed: {told}"
-        return _ended(outcome, state, f"somebody has done that in Prefect{also}", CANCELLED)
+        facts = [] if succeeded else [told, *outcome.facts]
+        both = _ended(outcome, state, "cancelled in Prefect by somebody", CANCELLED)
+        return replace(both, facts=facts)
     if state.kind == remote_run.COMPLETED:
         if succeeded:
             return outcome
-        message = f"in Prefect the flow run is {state}, but its Job failed: {told}"
-        return replace(outcome, message=message)
+        return _with_fact(outcome, told, f"in Prefect, all the same, the flow run is {state}")
     if state.kind in (remote_run.FAILED, remote_run.CRASHED):
         if succeeded:
             return _ended(outcome, state, f"in Prefect the flow run is {state}")
-        return replace(outcome, message=f"{told}; in Prefect the flow run is {state}")
+        return _with_fact(outcome, told, f"in Prefect the flow run is {state}")
     if not succeeded:
         return outcome
     if state.kind == remote_run.PAUSED:
-        return _ended(
-            outcome,
-            state,
-            f"in Prefect the flow run is {state}, and its Job has ended, which nobody resumes: "
-            "pause a flow without ending its process, or let Airflow wait between two tasks",
-        )
-    message = (
-        f"its Job succeeded, but in Prefect the flow run is still {state}: see in its log why it "
-        "could not report its end"
-    )
-    return replace(_ended(outcome, state, message), reason=_NOT_REPORTED)
+        message = f"its Job has ended, which nobody resumes, and in Prefect the flow run is {state}"
+        remedy = "pause a flow without ending its process, or let Airflow wait between two tasks"
+        return replace(_ended(outcome, state, message), remedy=remedy)
+    message = f"its Job succeeded, but in Prefect the flow run is still {state}"
+    remedy = "see in its log why it could not report its end"
+    return replace(_ended(outcome, state, message), reason=_NOT_REPORTED, remedy=remedy)
 
 
 def missing_end(outcome: Outcome, state: RemoteState) -> str | None:
@@ -59,6 +54,10 @@ def missing_end(outcome: Outcome, state: RemoteState) -> str | None:
         return remote_run.CANCELLED
     waits = state.kind == remote_run.PAUSED and outcome.status == SUCCEEDED
     return None if state.has_ended or waits else remote_run.CRASHED
+
+
+def _with_fact(outcome: Outcome, message: str, fact: str) -> Outcome:
+    return replace(outcome, message=message, facts=[*outcome.facts, fact])
 
 
 def _ended(outcome: Outcome, state: RemoteState, message: str, status: str = FAILED) -> Outcome:

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowjob.kubernetes_object import KubernetesObject, all_containers
 from flowjob.status.job import is_being_deleted
-from flowjob.status.observation import completion_index, container_of, container_status
+from flowjob.status.observation import (
+    completion_index,
+    container_of,
+    container_status,
+    flow_container_name,
+)
 from flowjob.text import is_text, one_line
 
 # How a container is said to have ended that never ran.
@@ -58,8 +64,10 @@ class Diagnosis:
     """One cause.
 
     :param reason: Kubernetes' own word for it, such as ``OOMKilled``.
-    :param message: what failed, where and why, as a sentence.
+    :param message: what happened, as a sentence that begins with it; it is about the flow where it
+        names nothing else.
     :param remedy: what to do about it, where that is well known.
+    :param facts: what else there is to know, a sentence each.
     :param pod: the pod that it is about, if it is about one.
     :param node: the pod's node.
     :param container: the container that it is about, if it is about one.
@@ -70,13 +78,20 @@ class Diagnosis:
     reason: str
     message: str
     remedy: str | None = None
+    facts: tuple[str, ...] = ()
     pod: str | None = None
     node: str | None = None
     container: str | None = None
     final_after: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.message} ({self.remedy})" if self.remedy else self.message
+        return sentence_of(self.message, self.facts, self.remedy)
+
+
+def sentence_of(message: str, facts: Sequence[str], remedy: str | None) -> str:
+    """Return one sentence of a cause, its further facts, and what helps."""
+    told = "; ".join((message, *facts))
+    return f"{told} ({remedy})" if remedy else told
 
 
 def container_cause(pod: KubernetesObject, name: str, state: KubernetesObject) -> Diagnosis:
@@ -86,35 +101,58 @@ def container_cause(pod: KubernetesObject, name: str, state: KubernetesObject) -
     :param name: the container's name.
     :param state: its terminated state, of which the exit code is not 0.
     """
-    where = f"container {name!r} of {place_of(pod)}"
+    who = subject_of(pod, name)
     reason, code = state.get("reason") or "Error", state["exitCode"]
     told = _message_of(pod, name, state)
-    remedy = None
+    remedy: str | None = None
+    facts: tuple[str, ...] = ()
     if reason == "OOMKilled":
-        message = f"{where} ran out of memory{tell_memory_limit(pod, name)}"
+        message = f"{who}ran out of memory{tell_memory_limit(pod, name)}"
         remedy = "raise its resources.limits.memory"
     elif reason in COULD_NOT_START:
-        message = f"{where} could not start{told}"
+        message = f"{who}could not start{told}"
         remedy = "check its command and image"
     elif is_being_deleted(pod) and code in _TOLD_TO_END and not _count_restarts(pod, name):
-        reason, message = "PodDeleted", f"{where} ended because its pod was deleted"
+        reason, message = "PodDeleted", f"{who}ended because its pod was deleted"
     else:
-        message = f"{where} ended with exit code {code} ({_signal(code) or reason}){told}"
+        message = f"{who}ended with exit code {code}{_kind_of_end(code, reason)}{told}"
         if code == _KILLED and tell_memory_limit(pod, name) and not is_being_deleted(pod):
             # A runtime that is busy misses why the kernel killed it.
             remedy = "if nobody killed it, it ran out of memory: raise its resources.limits.memory"
         if is_being_deleted(pod) and pod["spec"].get("restartPolicy") == "Never":
             # Else the Job itself deletes it at its limit of restarts.
-            message += ", and its pod was deleted"
+            facts = ("its pod was deleted",)
     return Diagnosis(
         reason,
         message,
         remedy,
+        facts,
         pod=pod["metadata"]["name"],
         node=pod["spec"].get("nodeName"),
         container=name,
         final_after=final_after(reason, told),
     )
+
+
+def subject_of(pod: KubernetesObject, name: str) -> str:
+    """Return how a sentence about a container begins: empty where it is the flow's own.
+
+    :param pod: the container's pod; in an Indexed Job, its index is named.
+    :param name: the container's name.
+    """
+    index = completion_index(pod)
+    whose = "" if index is None else f"index {index}"
+    if name == flow_container_name(pod):
+        return f"{whose} " if whose else ""
+    is_init = any(each["name"] == name for each in pod["spec"].get("initContainers") or [])
+    kind = "init container" if is_init else "container"
+    return f"{kind} {name!r} of {whose} " if whose else f"{kind} {name!r} "
+
+
+def pod_subject_of(pod: KubernetesObject) -> str:
+    """Return how a sentence about a pod begins; in an Indexed Job, its index is named."""
+    index = completion_index(pod)
+    return "the pod" if index is None else f"the pod of index {index}"
 
 
 def _message_of(pod: KubernetesObject, name: str, state: KubernetesObject) -> str:
@@ -165,11 +203,11 @@ def place_of(pod: KubernetesObject) -> str:
 
 
 def tell_restarts(status: KubernetesObject) -> str:
-    """Return how often a container was started again, as the end of a sentence.
+    """Return how often a container was started again.
 
     :param status: the container's status.
     """
-    return f"; restarts so far: {status['restartCount']}"
+    return f"restarts so far: {status['restartCount']}"
 
 
 def tell_memory_limit(pod: KubernetesObject, name: str) -> str:
@@ -177,7 +215,7 @@ def tell_memory_limit(pod: KubernetesObject, name: str) -> str:
     for container in all_containers(pod["spec"]):
         limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
         if container["name"] == name and limit:
-            return f" (its limit is {limit})"
+            return f" (limit {limit})"
     return ""
 
 
@@ -186,9 +224,10 @@ def _count_restarts(pod: KubernetesObject, name: str) -> int:
     return count
 
 
-def _signal(code: int) -> str | None:
-    """Name the signal that ended a container: a shell adds 128 to its number."""
+def _kind_of_end(code: int, reason: str) -> str:
+    """Return the signal that ended a container, or Kubernetes' word where it says something."""
     try:
-        return signal.Signals(code - 128).name
+        # A shell adds 128 to its number.
+        return f" ({signal.Signals(code - 128).name})"
     except ValueError:
-        return None
+        return "" if reason == "Error" else f" ({reason})"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from flowjob.kubernetes_object import KubernetesObject
-from flowjob.status.diagnosis import Diagnosis, container_cause, place_of, remedy_of
+from flowjob.status.diagnosis import Diagnosis, container_cause, pod_subject_of, remedy_of
 from flowjob.status.job import is_being_deleted, true_condition
 from flowjob.status.observation import (
     Observation,
@@ -34,7 +34,6 @@ def diagnose_failure(observation: Observation) -> Diagnosis:
     :param observation: of a Job that is Failed or gone.
     """
     job = observation.job
-    name = job["metadata"]["name"]
     failed = true_condition(job, "Failed") or true_condition(job, "FailureTarget")
     if failed is None:
         return _job_deleted(observation)
@@ -44,12 +43,13 @@ def diagnose_failure(observation: Observation) -> Diagnosis:
         return _job_deadline(observation)
     cause = _last_pod_cause(observation)
     if reason == "PodFailurePolicy":
-        message = f"Job {name!r} failed by its podFailurePolicy: {told}"
-        where = cause or Diagnosis(reason, message)
-        return replace(where, reason=reason, message=message, remedy=None)
+        by_policy = f"the Job failed by its podFailurePolicy: {told}"
+        if cause is None:
+            return Diagnosis(reason, by_policy)
+        return replace(cause, reason=reason, remedy=None, facts=(*cause.facts, by_policy))
     if cause is None:
-        return Diagnosis(reason, f"Job {name!r} failed: {told}")
-    return replace(cause, message=cause.message + _further_failures(job))
+        return Diagnosis(reason, f"the Job failed: {told}")
+    return replace(cause, facts=(*cause.facts, *_further_failures(job)))
 
 
 def diagnose_flow(pod: KubernetesObject, state: KubernetesObject) -> Diagnosis:
@@ -60,62 +60,58 @@ def diagnose_flow(pod: KubernetesObject, state: KubernetesObject) -> Diagnosis:
 def pod_cause(pod: KubernetesObject) -> Diagnosis | None:
     """Say why a pod failed, or will not run its flow to its end; None: it shows no cause."""
     status = pod.get("status") or {}
+    who = pod_subject_of(pod)
     where = {"pod": pod["metadata"]["name"], "node": pod["spec"].get("nodeName")}
     if reason := status.get("reason"):
         # Evicted, the pod's own deadline, or the kubelet refused it before any container was.
         told = one_line(status.get("message") or reason)
-        return Diagnosis(reason, f"{place_of(pod)} failed: {told}", remedy_of(told), **where)
+        return Diagnosis(reason, f"{who} failed: {told}", remedy_of(told), **where)
     disruption = true_condition(pod, "DisruptionTarget")
     if disruption is not None:
         reason = disruption.get("reason") or "DisruptionTarget"
         told = one_line(disruption.get("message") or reason)
-        return Diagnosis(reason, f"{place_of(pod)} was taken away: {told}", _RUN_AGAIN, **where)
+        return Diagnosis(reason, f"{who} was taken away: {told}", _RUN_AGAIN, **where)
     for container, state in _failed_containers(pod):
         cause = container_cause(pod, container, state)
         if container != flow_container_name(pod) and terminated_state(pod) is not None:
-            cause = replace(
-                cause, message=f"{cause.message}; the flow's own container did not fail"
-            )
+            facts = (*cause.facts, "the flow's own container did not fail")
+            cause = replace(cause, facts=facts)
         return cause
     if is_being_deleted(pod):
-        return Diagnosis(
-            "PodDeleted", f"{place_of(pod)} was deleted before its flow ended", **where
-        )
+        return Diagnosis("PodDeleted", f"{who} was deleted before its flow ended", **where)
     return None
 
 
 def _job_deleted(observation: Observation) -> Diagnosis:
-    metadata, spec = observation.job["metadata"], observation.job.get("spec")
+    spec = observation.job.get("spec")
     seconds = (spec or {}).get("ttlSecondsAfterFinished")
-    remedy = "by somebody, or by its ttlSecondsAfterFinished"
+    by_whom = "by somebody, or by its ttlSecondsAfterFinished"
     if seconds is not None:
-        remedy += f": {seconds} s may be too short to see how a Job ended"
+        by_whom += f": {seconds} s may be too short to see how a Job ended"
     elif spec:
-        remedy = "by somebody: it has no ttlSecondsAfterFinished"
-    message = f"Job {metadata['name']!r} was deleted before it was seen to end"
-    return Diagnosis("JobDeleted", message, remedy)
+        by_whom = "by somebody: it has no ttlSecondsAfterFinished"
+    message = "the Job was deleted before it was seen to end"
+    return Diagnosis("JobDeleted", message, facts=(by_whom,))
 
 
-def _further_failures(job: KubernetesObject) -> str:
+def _further_failures(job: KubernetesObject) -> Iterator[str]:
     """Say that the cause was not the only one: of attempts, or of indexes."""
     status, spec = job.get("status") or {}, job.get("spec") or {}
     failed = status.get("failed") or 0
     if indexes := status.get("failedIndexes"):
-        return f"; the Job's failed indexes are {indexes}"
-    if failed > 1 and spec.get("backoffLimit") and spec.get("parallelism", 1) == 1:
-        return f"; it was the last of {failed} failed attempts"
-    return ""
+        yield f"the Job's failed indexes are {indexes}"
+    elif failed > 1 and spec.get("backoffLimit") and spec.get("parallelism", 1) == 1:
+        yield f"it was the last of {failed} failed attempts"
 
 
 def _job_deadline(observation: Observation) -> Diagnosis:
-    name = observation.job["metadata"]["name"]
     ended_well = any(
         (terminated_state(pod) or {}).get("exitCode") == 0 for pod in observation.pods.values()
     )
-    what = "ended well, but" if ended_well else "ran"
+    what = "ended well, but its Job took" if ended_well else "ran"
     return Diagnosis(
         "DeadlineExceeded",
-        f"the flow of Job {name!r} {what} longer than the Job's activeDeadlineSeconds allows",
+        f"{what} longer than the Job's activeDeadlineSeconds allows",
         "raise spec.activeDeadlineSeconds",
     )
 

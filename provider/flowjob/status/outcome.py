@@ -5,12 +5,12 @@ Pure: no Airflow, no Kubernetes client, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from flowjob.kubernetes_object import KubernetesObject, termination_message_limit
-from flowjob.status.diagnosis import Diagnosis
+from flowjob.status.diagnosis import Diagnosis, sentence_of
 from flowjob.status.failure import diagnose_failure, diagnose_flow
 from flowjob.status.indexes import is_leader, messages_by_index
 from flowjob.status.job import has_many_pods, true_condition
@@ -31,6 +31,16 @@ SUCCEEDED = "succeeded"
 FAILED = "failed"
 CANCELLED = "cancelled"
 
+# Fields of an outcome that Airflow does not store as such.
+_NOT_STORED = (
+    "facts",
+    "remedy",
+    "termination_message",
+    "indexed_messages",
+    "result_limit",
+    "job_is_active",
+)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -38,8 +48,9 @@ class Outcome:
 
     :param status: ``succeeded``, ``failed``, or ``cancelled``.
     :param reason: Kubernetes' own word for the cause, such as ``OOMKilled``; None on success.
-    :param message: the cause as a sentence, with a remedy where there is a well-known one; None on
-        success.
+    :param message: the cause as a sentence that begins with it; None on success.
+    :param facts: what else there is to know of it, a sentence each.
+    :param remedy: what helps, where that is well known.
     :param pod: the pod that failed, if one did.
     :param node: that pod's node.
     :param container: the container that failed, if one did.
@@ -64,17 +75,24 @@ class Outcome:
     exit_code: int | None = None
     started_at: str | None = None
     finished_at: str | None = None
+    facts: list[str] = field(default_factory=list)
+    remedy: str | None = None
     termination_message: str = field(default="", repr=False)
     indexed_messages: list[str] | None = field(default=None, repr=False)
     result_limit: int = 4096
     job_is_active: bool = False
 
+    @property
+    def sentence(self) -> str | None:
+        """The cause, what else there is to know, and what helps; None on success."""
+        return self.message and sentence_of(self.message, self.facts, self.remedy)
+
     def to_dict(self) -> dict[str, Any]:
         """Return what Airflow stores in XCom; the result has an XCom of its own."""
-        facts = asdict(self)
-        for own in ("termination_message", "indexed_messages", "result_limit", "job_is_active"):
-            del facts[own]
-        return facts
+        stored = {**asdict(self), "message": self.sentence}
+        for own in _NOT_STORED:
+            del stored[own]
+        return stored
 
 
 def outcome_of(observation: Observation) -> Outcome:
@@ -147,25 +165,6 @@ def outcome_of_start(cause: Diagnosis) -> Outcome:
     return Outcome(FAILED, **_told(cause), job_is_active=True)
 
 
-def explain_failure(outcome: Outcome, last_lines: Sequence[str]) -> str:
-    """Return what the task's error says: the cause in one sentence, and under it the evidence.
-
-    :param outcome: of a flow run that did not succeed.
-    :param last_lines: of the log of the container that failed, empty where they are not known.
-    """
-    facts = [f"reason: {outcome.reason}"]
-    facts += [
-        f"{name.replace('_', ' ')}: {value}"
-        for name in ("container", "pod", "node", "exit_code")
-        if (value := getattr(outcome, name)) is not None
-    ]
-    ended = "was cancelled" if outcome.status == CANCELLED else "failed"
-    text = f"the flow run {ended}: {outcome.message}\n  {', '.join(facts)}"
-    if last_lines:
-        text += "\n  the last lines of its log:" + "".join(f"\n    {line}" for line in last_lines)
-    return text
-
-
 def _facts(pod: KubernetesObject, state: KubernetesObject) -> dict[str, Any]:
     """Take from a flow container that has ended, and from its pod, what an outcome has of them."""
     return {
@@ -178,8 +177,8 @@ def _facts(pod: KubernetesObject, state: KubernetesObject) -> dict[str, Any]:
 
 
 def _told(cause: Diagnosis) -> dict[str, Any]:
-    facts = {name: getattr(cause, name) for name in ("reason", "pod", "node", "container")}
-    return {**facts, "message": str(cause)}
+    names = ("reason", "message", "remedy", "pod", "node", "container")
+    return {name: getattr(cause, name) for name in names} | {"facts": list(cause.facts)}
 
 
 def _deciding_pod(observation: Observation, cause: Diagnosis | None) -> KubernetesObject | None:

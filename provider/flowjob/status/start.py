@@ -5,6 +5,7 @@ Pure: no Airflow, no Kubernetes client, no clock.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,9 +15,9 @@ from flowjob.status.diagnosis import (
     Diagnosis,
     container_cause,
     final_after,
-    name_of,
-    place_of,
+    pod_subject_of,
     remedy_of,
+    subject_of,
     tell_restarts,
 )
 from flowjob.status.failure import pod_cause
@@ -24,6 +25,7 @@ from flowjob.status.job import true_condition
 from flowjob.status.observation import (
     Observation,
     all_container_statuses,
+    container_of,
     container_status,
     container_statuses,
     created_at,
@@ -35,6 +37,12 @@ from flowjob.text import one_line
 
 # What a container waits for while all is well.
 _STARTING = {"ContainerCreating", "PodInitializing"}
+# What it waits for where its image does not come.
+_NO_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName"}
+# How an event begins that says why a Job has no pod, before it says so.
+_NO_POD = re.compile(
+    r'Error creating: (pods "[^"]*" is forbidden: )?(error looking up service account \S+: )?'
+)
 # When a pod was created that does not tell, as text: later than any time.
 _ALWAYS = "~"
 
@@ -138,7 +146,7 @@ def _not_scheduled(pod: KubernetesObject) -> Diagnosis | None:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             reason = condition.get("reason") or "Unschedulable"
             told = one_line(condition.get("message") or reason)
-            message = f"{place_of(pod)} is not scheduled: {told}"
+            message = f"{pod_subject_of(pod)} is not scheduled: {told}"
             return Diagnosis(reason, message, remedy_of(told), pod=pod["metadata"]["name"])
     return None
 
@@ -153,18 +161,34 @@ def _waits(pod: KubernetesObject) -> Diagnosis | None:
         last = termination(status, "lastState")
         if reason == "CrashLoopBackOff" and last is not None:
             cause = container_cause(pod, name, last)
-            return replace(cause, reason=reason, message=f"{cause.message}{tell_restarts(status)}")
+            message = f"{cause.message}; {tell_restarts(status)}"
+            return replace(cause, reason=reason, message=message)
         told = one_line(waiting.get("message") or reason)
+        message, facts = _cannot_start(pod, name, reason, told)
         return Diagnosis(
             reason,
-            f"container {name!r} of {name_of(pod)} cannot start: {told}",
+            f"{subject_of(pod, name)}{message}",
             remedy_of(told),
+            facts,
             pod=pod["metadata"]["name"],
             node=pod["spec"].get("nodeName"),
             container=name,
             final_after=final_after(reason, told),
         )
     return None
+
+
+def _cannot_start(
+    pod: KubernetesObject, name: str, reason: str, told: str
+) -> tuple[str, tuple[str, ...]]:
+    """Return what a container waits for in vain, and what else there is to know of it.
+
+    Of an image that does not come, Kubernetes says the cause last, after all that was tried.
+    """
+    if reason not in _NO_IMAGE:
+        return f"cannot start: {told}", ()
+    image, last = container_of(pod, name).get("image"), told.rpartition(": ")[2]
+    return f"cannot pull the image {image!r}: {last}", () if last == told else (told,)
 
 
 def _is_prepared(pod: KubernetesObject) -> Diagnosis | None:
@@ -176,7 +200,7 @@ def _is_prepared(pod: KubernetesObject) -> Diagnosis | None:
             since = running.get("startedAt") or "a moment ago"
             return Diagnosis(
                 "PodInitializing",
-                f"init container {name!r} of {place_of(pod)} has run since {since}",
+                f"{subject_of(pod, name)}has run since {since}",
                 pod=pod["metadata"]["name"],
                 node=pod["spec"].get("nodeName"),
                 container=name,
@@ -185,11 +209,11 @@ def _is_prepared(pod: KubernetesObject) -> Diagnosis | None:
 
 
 def _nothing_will_start(job: KubernetesObject) -> Diagnosis | None:
-    name, spec = job["metadata"]["name"], job.get("spec") or {}
+    spec = job.get("spec") or {}
     if manager := spec.get("managedBy"):
-        return Diagnosis("ManagedBy", f"Job {name!r} is left to its managedBy, {manager!r}")
+        return Diagnosis("ManagedBy", f"the Job is left to its managedBy, {manager!r}")
     if spec.get("parallelism") == 0:
-        return Diagnosis("NoParallelism", f"Job {name!r} starts no pod: its parallelism is 0")
+        return Diagnosis("NoParallelism", "the Job starts no pod: its parallelism is 0")
     return None
 
 
@@ -206,13 +230,13 @@ def _last_told(events: Sequence[KubernetesObject]) -> Diagnosis | None:
         return None
     last = max(told, key=_time_of)
     about = last.get("involvedObject") or {}
-    kind, name = about.get("kind") or "Job", about.get("name") or ""
     reason = last.get("reason") or "Warning"
     sentence = one_line(last.get("message") or reason)
     if reason == "Pulling":
         sentence += f" since {_time_of(last)}"
-    pod = name if kind == "Pod" else None
-    return Diagnosis(reason, f"{kind} {name!r}: {sentence}", remedy_of(sentence), pod=pod)
+    message = _NO_POD.sub("no pod can be created: ", sentence, count=1)
+    pod = about.get("name") if about.get("kind") == "Pod" else None
+    return Diagnosis(reason, message, remedy_of(sentence), pod=pod)
 
 
 def _time_of(event: KubernetesObject) -> str:

@@ -35,6 +35,7 @@ _POD_SPEC = ("nodeName", "restartPolicy")
 _POD_STATUS = ("message", "phase", "reason")
 _POD_CONDITIONS = ("DisruptionTarget", "PodScheduled")
 _CONTAINER = (
+    "image",
     "name",
     "resources",
     "restartPolicy",

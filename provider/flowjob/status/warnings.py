@@ -39,7 +39,8 @@ def pod_warnings(pod: KubernetesObject) -> Iterator[tuple[str, str]]:
             last = termination(status, "state")
         if name != flow and last is not None and last["exitCode"] != 0:
             told = container_cause(pod, name, last).message
-            yield name, f"{told[:1].upper()}{told[1:]}{tell_restarts(status)}"
+            where = f"in {place_of(pod)}; {tell_restarts(status)}"
+            yield name, f"{told[:1].upper()}{told[1:]}, {where}"
 
 
 def lost_pods(observation: Observation) -> str | None:

@@ -269,7 +269,5 @@ async def _events_of(cluster: Cluster, observation: Observation) -> list[Kuberne
 
 
 def _too_late(cause: Diagnosis, startup_timeout: float | None) -> Diagnosis:
-    return replace(
-        cause,
-        message=f"the flow container has not started in {startup_timeout:g} s: {cause.message}",
-    )
+    late = f"the flow container has not started in {startup_timeout:g} s"
+    return replace(cause, facts=(late, *cause.facts))

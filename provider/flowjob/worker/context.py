@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flowjob.exceptions import FlowError, FlowJobError, JobSpecError
+from flowjob.exceptions import FlowError, JobSpecError
 from flowjob.flow_run import FlowRun, TaskInstanceKey
 from flowjob.text import clean
 from flowjob.timeouts import DEFERRAL_MARGIN
@@ -106,20 +105,6 @@ def airflow_exception(name: str) -> type[Exception]:
 
     exception: type[Exception] = getattr(sdk_exceptions, name, None) or getattr(exceptions, name)
     return exception
-
-
-@contextmanager
-def errors_told() -> Iterator[None]:
-    """Tell Airflow which errors of this package no retry can heal.
-
-    :raises AirflowFailException: in their place.
-    """
-    try:
-        yield
-    except FlowJobError as error:
-        if error.heals_by_retry:
-            raise
-        raise airflow_exception("AirflowFailException")(masked(str(error))) from None
 
 
 def shortest_deferral() -> float:

@@ -18,7 +18,8 @@ from flowjob.exceptions import (
 from flowjob.flow_run import TaskInstanceKey, is_kept
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.collect import last_lines
-from flowjob.status.outcome import CANCELLED, SUCCEEDED, Outcome, explain_failure
+from flowjob.status.explanation import explain_failure
+from flowjob.status.outcome import CANCELLED, SUCCEEDED, Outcome
 from flowjob.status.result import parse_result
 from flowjob.timeouts import COMMIT_LAG
 from flowjob.worker.arguments import TryArguments
@@ -115,16 +116,20 @@ def _result(
 ) -> Any:
     if outcome.message:
         # It may be the flow's own text, such as that of its exception.
-        outcome = replace(outcome, message=masked(outcome.message))
+        facts = [masked(fact) for fact in outcome.facts]
+        outcome = replace(outcome, message=masked(outcome.message), facts=facts)
     xcoms.push_outcome(outcome)
     if outcome.status != SUCCEEDED and outcome.exit_code in arguments.skip_on_exit_code:
         skipped = f"exit code {outcome.exit_code} of the flow container skips the task"
         raise airflow_exception("AirflowSkipException")(skipped)
     if outcome.status != SUCCEEDED:
+        headline, facts = explain_failure(outcome)
         lines = _last_lines(session, arguments, xcoms, outcome, log)
+        for line in (headline, *facts, *lines):
+            log.error("%s", line)
         is_cancelled = outcome.status == CANCELLED
         error = FlowRunEndedElsewhereError if is_cancelled else FlowRunFailedError
-        raise error(explain_failure(outcome, lines))
+        raise error(outcome.sentence)
     log.info("The flow run succeeded")
     if not arguments.wants_result:
         return None
@@ -149,7 +154,7 @@ def check_keys(result: dict[str, Any]) -> None:
 def _last_lines(
     session: WorkerSession, arguments: TryArguments, xcoms: XComs, outcome: Outcome, log: Any
 ) -> list[str]:
-    """Read the last lines of the container that failed, if they are still there."""
+    """Read the last lines of the container that failed, if they are still there, with a heading."""
     if outcome.pod is None:
         return []
     container = outcome.container or arguments.spec.flow_container_name
@@ -160,4 +165,4 @@ def _last_lines(
     except ClusterError as error:
         log.warning("%s", error)
         return []
-    return [masked(line) for line in lines]
+    return ["the last lines of its log:", *(f"  {masked(line)}" for line in lines)] if lines else []

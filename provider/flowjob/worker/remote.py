@@ -92,7 +92,7 @@ class OwnRemoteRun:
             kind = missing_end(outcome, self.state)
             if kind is None:
                 return both
-            message = masked(both.message or "")
+            message = masked(both.sentence or "")
             self.state = await self._runs.end(self.run.run_id, kind, message, limit)
         except RemoteError as error:
             if not succeeded:

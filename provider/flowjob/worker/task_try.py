@@ -11,7 +11,8 @@ from flowjob.exceptions import FlowRunCancelledError
 from flowjob.flows.base import FlowConnection
 from flowjob.status.outcome import CANCELLED, Outcome
 from flowjob.worker.arguments import TryArguments
-from flowjob.worker.context import airflow_exception, errors_told, flow_run_of, masked
+from flowjob.worker.context import airflow_exception, flow_run_of, masked
+from flowjob.worker.errors import WithoutFrames, errors_told
 from flowjob.worker.finish import Success, finish
 from flowjob.worker.remote import OwnRemoteRun
 from flowjob.worker.session import WorkerSession
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class TaskTry:
+class TaskTry(WithoutFrames):
     """One try of a task in this worker, from one call of Airflow's to its end.
 
     Each entry has a cluster at hand, hears of kills and time-outs, and tells errors Airflow's way.
@@ -72,7 +73,7 @@ class TaskTry:
             self._session.on_kill()
 
     def _enter(self, step: Callable[[Waiting], End | Deferral]) -> Success | Deferral:
-        with errors_told():
+        with errors_told(self._log):
             # First of all: the secrets in it are masked in every log line from here on.
             arguments = self._make_arguments(self._context)
             flow_run = flow_run_of(self._context)
@@ -103,8 +104,9 @@ class TaskTry:
         except airflow_exception("AirflowTaskTimeout"):
             self._log.info("The task has timed out: deleting its Job")
             session.run(session.execution.kill())
-            told = session.execution.end_of_kill
-            self._push_cancelled(session, "TaskTimeout", f"the task has timed out: {told}")
+            told = f"the task has timed out: {session.execution.end_of_kill}"
+            self._log.error("%s", told)
+            self._push_cancelled(session, "TaskTimeout", told)
             raise
 
     def _push_cancelled(self, session: WorkerSession, reason: str, message: str) -> None:

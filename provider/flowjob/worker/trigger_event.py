@@ -55,7 +55,9 @@ class EventPayload(dict[str, Any]):
             indexed_messages=None if messages is None else [_stored(each) for each in messages],
         )
         if not is_whole:
-            kept = replace(outcome, message=None, termination_message="", indexed_messages=None)
+            kept = replace(
+                outcome, message=None, facts=[], termination_message="", indexed_messages=None
+            )
         return cls(
             job=job,
             outcome=asdict(kept),

@@ -152,7 +152,7 @@ class Waiting:
         self._take_remote(connect, None)
         job = self._session.run(self._session.execution.resume(namespace, name))
         if job is None:
-            told = f"the Job {name!r} was deleted before it was seen to end"
+            told = "the Job was deleted before it was seen to end"
             return self._end(None, Outcome(FAILED, "JobDeleted", told))
         if failure.get("error") == _TRIGGER_TIMEOUT:
             self._collect_log(job, is_over=True)

@@ -106,7 +106,8 @@ def test_a_flow_of_the_references_prefect_runs_and_has_its_result_and_its_secret
 def test_a_failed_task_is_named_in_the_one_sentence(run: Any) -> None:
     outcome = run("0.15", "made_of_tasks:failing")
     assert outcome.exit_code == 1
-    assert "(Error): task 'divide' failed: ZeroDivisionError: division by zero" in outcome.message
+    told = "ended with exit code 1: task 'divide' failed: ZeroDivisionError: division by zero"
+    assert outcome.message == told
 
 
 def test_a_kill_lets_a_task_clean_up_and_does_not_take_the_whole_grace_period(

@@ -75,7 +75,7 @@ def test_a_node_that_is_tainted_is_told_with_the_toleration_that_helps(
         outcome = flow_runs.wait(job, startup_timeout=3)
     assert outcome.reason == "Unschedulable"
     assert "had untolerated taint" in (outcome.message or "")
-    assert (outcome.message or "").endswith("(add a toleration of the taint to the pod)")
+    assert outcome.remedy == "add a toleration of the taint to the pod"
 
 
 def test_a_flow_whose_node_is_lost_is_told_so_and_how_it_runs_again(
@@ -88,7 +88,7 @@ def test_a_flow_whose_node_is_lost_is_told_so_and_how_it_runs_again(
         )
     assert (outcome.reason, outcome.node) == ("DeletionByTaintManager", NODE_NAME)
     assert "was taken away: Taint manager: deleting due to NoExecute" in (outcome.message or "")
-    assert "give the task retries" in (outcome.message or "")
+    assert "give the task retries" in (outcome.remedy or "")
 
 
 def test_a_flow_that_makes_room_for_a_more_important_one_is_told_so(
@@ -167,7 +167,7 @@ def test_a_job_that_was_collected_before_anybody_looked_is_told_with_its_time_to
     wait_for(lambda: not batch_v1.list_namespaced_job(namespace).items, "the Job to be collected")
     outcome = flow_runs.wait(job)
     assert (outcome.status, outcome.reason) == ("failed", "JobDeleted")
-    assert "its ttlSecondsAfterFinished: 0 s may be too short" in (outcome.message or "")
+    assert "its ttlSecondsAfterFinished: 0 s may be too short" in outcome.facts[0]
 
 
 def test_a_job_whose_pods_are_gone_has_succeeded_and_what_is_lost_is_told(
@@ -196,7 +196,7 @@ def test_a_result_is_not_taken_where_a_process_of_the_flow_ran_out_of_memory(
     observation, outcome = see_end(flow_runs, flow_runs.create(manifest))
     assert (outcome.status, outcome.exit_code) == ("succeeded", 0)
     assert outcome.termination_message == ""
-    told = "ended with exit code 0, but the reason OOMKilled (its limit is 16Mi): what it left"
+    told = "ended with exit code 0, but the reason OOMKilled (limit 16Mi): what it left"
     assert told in warnings_of(observation)
 
 
@@ -219,8 +219,9 @@ def test_a_sidecar_that_crashes_again_and_again_is_told_though_the_flow_succeeds
     ]
     observation, outcome = see_end(flow_runs, flow_runs.create(manifest))
     assert (outcome.status, outcome.exit_code) == ("succeeded", 0)
-    assert warnings_of(observation).startswith("Container 'proxy' of pod 'test-")
-    assert "ended with exit code 5 (Error); restarts so far: " in warnings_of(observation)
+    told = "Init container 'proxy' ended with exit code 5, in pod 'test-"
+    assert warnings_of(observation).startswith(told)
+    assert "; restarts so far: " in warnings_of(observation)
 
 
 # --- the API server -----------------------------------------------------------------------------

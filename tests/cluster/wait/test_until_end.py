@@ -22,7 +22,9 @@ from tests.support.wait import wait_for
 def test_a_failed_flow_tells_exit_code_and_container(flow_runs: FlowRuns) -> None:
     outcome = flow_runs.run("exit 3")
     assert (outcome.status, outcome.reason, outcome.exit_code) == ("failed", "Error", 3)
-    assert "container 'flow-container' of pod 'test-" in (outcome.message or "")
+    assert outcome.message == "ended with exit code 3"
+    assert outcome.container == "flow-container"
+    assert (outcome.pod or "").startswith("test-")
     assert outcome.started_at
     assert outcome.finished_at
 

@@ -18,7 +18,7 @@ def pod(state: dict[str, Any], last: dict[str, Any] | None = None, **metadata: A
         "metadata": {"name": "a", **metadata},
         "spec": {
             "restartPolicy": "OnFailure" if last else "Never",
-            "containers": [{"name": "flow"}],
+            "containers": [{"name": "flow", "image": "flows:1"}],
         },
         "status": {"containerStatuses": [status]},
     }

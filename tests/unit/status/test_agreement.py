@@ -15,7 +15,8 @@ from flowjob.remote_run import (
     RemoteState,
 )
 from flowjob.status.agreement import agreed, missing_end
-from flowjob.status.outcome import Outcome, explain_failure
+from flowjob.status.explanation import explain_failure
+from flowjob.status.outcome import Outcome
 
 DONE = Outcome("succeeded", exit_code=0, termination_message="[1]")
 KILLED = Outcome("failed", reason="OOMKilled", message="out of memory", exit_code=137)
@@ -39,17 +40,18 @@ def test_a_flow_that_failed_fails_the_task_although_its_job_succeeded(kind: str)
 
 
 def test_who_disagrees_is_told() -> None:
-    assert agreed(KILLED, state(COMPLETED, None)).message == (
-        "in Prefect the flow run is Completed, but its Job failed: out of memory"
+    assert agreed(KILLED, state(COMPLETED, None)).sentence == (
+        "out of memory; in Prefect, all the same, the flow run is Completed"
     )
     silent = agreed(DONE, state(ACTIVE, None))
     assert (silent.status, silent.reason) == ("failed", "NotReported")
-    assert "its Job succeeded, but in Prefect the flow run is still Active" in str(silent.message)
+    assert silent.message == "its Job succeeded, but in Prefect the flow run is still Active"
+    assert silent.remedy == "see in its log why it could not report its end"
 
 
 def test_a_failure_is_told_in_the_words_of_both() -> None:
     outcome = agreed(KILLED, state(FAILED))
-    assert outcome.message == "out of memory; in Prefect the flow run is Failed (says why)"
+    assert outcome.sentence == "out of memory; in Prefect the flow run is Failed (says why)"
     assert (outcome.reason, outcome.exit_code) == ("OOMKilled", 137)
 
 
@@ -58,9 +60,9 @@ def test_a_failure_is_told_in_the_words_of_both() -> None:
 def test_what_is_cancelled_in_prefect_is_cancelled(kind: str, outcome: Outcome) -> None:
     both = agreed(outcome, state(kind))
     assert both.status == "cancelled"
-    assert explain_failure(both, []).startswith(
-        "the flow run was cancelled: somebody has done that in Prefect"
-    )
+    headline, facts = explain_failure(both)
+    assert headline == "cancelled in Prefect by somebody"
+    assert ("out of memory" in facts) == (outcome == KILLED)
 
 
 def test_a_flow_run_that_waits_to_be_resumed_is_told_that_nobody_does() -> None:

@@ -9,7 +9,6 @@ import pytest
 from flowjob.status.observation import Observation, has_ended, is_settled
 from flowjob.status.outcome import (
     Outcome,
-    explain_failure,
     outcome_of,
     outcome_of_flow,
 )
@@ -68,7 +67,7 @@ def test_a_job_that_vanished_did_not_succeed() -> None:
     assert has_ended(observation)
     outcome = outcome_of(observation)
     assert (outcome.status, outcome.reason) == ("failed", "JobDeleted")
-    assert (outcome.message or "").startswith("Job 'sales-1' was deleted before it was seen to end")
+    assert outcome.message == "the Job was deleted before it was seen to end"
 
 
 def test_a_job_that_completed_and_was_then_collected_succeeded() -> None:
@@ -106,9 +105,8 @@ def test_failure_is_told_by_the_last_pod_that_failed() -> None:
     }
     outcome = outcome_of(Observation(job(("Failed", "True"), message=BACKOFF), pods))
     assert (outcome.status, outcome.reason, outcome.exit_code) == ("failed", "Error", 3)
-    assert outcome.message == (
-        "container 'flow' of pod 'b' ended with exit code 3 (Error): ValueError: no region"
-    )
+    assert outcome.message == "ended with exit code 3: ValueError: no region"
+    assert (outcome.container, outcome.pod) == ("flow", "b")
 
 
 def test_the_exit_code_of_an_earlier_attempt_is_not_taken_for_that_of_the_last() -> None:
@@ -147,7 +145,7 @@ def test_failure_without_a_pod_is_told_by_the_job() -> None:
     failed = job(("Failed", "True"), reason="BackoffLimitExceeded", message=BACKOFF)
     outcome = outcome_of(Observation(failed))
     assert outcome.reason == "BackoffLimitExceeded"
-    assert outcome.message == f"Job 'sales-1' failed: {BACKOFF}"
+    assert outcome.message == f"the Job failed: {BACKOFF}"
 
 
 def beside(code: int, policy: str = "Never", phase: str = "Running") -> Observation:
@@ -182,14 +180,9 @@ def test_a_flow_that_kubernetes_goes_on_with_has_not_ended(observation: Observat
     assert outcome_of_flow(observation) is None
 
 
-def test_the_evidence_stands_under_the_sentence_that_says_why() -> None:
-    outcome = Outcome("failed", "Error", "it broke", pod="p", node="n", container="c", exit_code=3)
-    assert explain_failure(outcome, ["one", "two"]) == (
-        "the flow run failed: it broke\n"
-        "  reason: Error, container: c, pod: p, node: n, exit code: 3\n"
-        "  the last lines of its log:\n"
-        "    one\n"
-        "    two"
-    )
-    gone = Outcome("failed", "JobDeleted", "it is gone")
-    assert explain_failure(gone, []) == "the flow run failed: it is gone\n  reason: JobDeleted"
+def test_what_airflow_stores_of_a_failure_is_one_sentence() -> None:
+    outcome = Outcome("failed", "Error", "it broke", facts=["twice", "at once"], remedy="mend it")
+    stored = outcome.to_dict()
+    assert stored["message"] == outcome.sentence == "it broke; twice; at once (mend it)"
+    assert stored.keys() == outcome_of(Observation(job(("Complete", "True")))).to_dict().keys()
+    assert not {"facts", "remedy"} & stored.keys()

@@ -12,7 +12,7 @@ def pod(name: str, state: dict[str, Any] | None = None, *, node: str | None = "n
     statuses = [{"name": "flow", "state": state, "restartCount": 0}] if state else []
     return {
         "metadata": {"name": name, "creationTimestamp": name},
-        "spec": {"nodeName": node, "containers": [{"name": "flow"}]},
+        "spec": {"nodeName": node, "containers": [{"name": "flow", "image": "flows:1"}]},
         "status": {"containerStatuses": statuses},
     }
 
@@ -29,7 +29,9 @@ def test_each_change_is_told_once() -> None:
     assert news(None) == ["Pod a is scheduled to node n"]
     assert news({"waiting": {"reason": "ContainerCreating"}}) == []
     pull = {"waiting": {"reason": "ErrImagePull", "message": "no such host"}}
-    assert news(pull) == ["Pod a waits: container 'flow' of pod 'a' cannot start: no such host"]
+    assert news(pull) == ["Pod a waits: cannot pull the image 'flows:1': no such host"]
+    again = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off: no such host"}}
+    assert news(again) == []
     assert news({"running": {}}) == ["Pod a runs the flow on node n"]
     assert news({"running": {}}) == []
     assert news({"terminated": {"exitCode": 1}}) == ["Pod a ended its flow with exit code 1"]
@@ -77,8 +79,9 @@ def test_a_sidecar_that_crashes_again_and_again_is_told_though_the_flow_runs_on(
         }
     )
     _, line = Progress().news(Observation({"metadata": {"name": "job"}}, {"1": shown}))
-    assert line.startswith("Container 'proxy' of pod 'a'")
-    assert "exit code 7" in line
+    assert line == (
+        "Container 'proxy' ended with exit code 7, in pod 'a' on node 'n'; restarts so far: 3"
+    )
 
 
 def many(count: int) -> dict[str, Any]:

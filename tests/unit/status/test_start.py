@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flowjob.status.diagnosis import subject_of
 from flowjob.status.observation import Observation
 from flowjob.status.start import Start
 from tests.unit.status.shown import BACK_OFF, CRASHED, NOT_FOUND, pod, seen
@@ -68,13 +69,13 @@ def test_the_youngest_pod_that_is_held_up_tells_why() -> None:
     start = start_of(seen(young, old))
     cause = start.diagnose()
     assert cause is not None
-    assert cause.message.endswith("young")
+    assert cause.message == "cannot pull the image 'flows:1': young"
     # It may heal.
     assert start.hopeless is None
     start.see(seen(pod({"waiting": {"reason": "PodInitializing"}}, creationTimestamp="2")))
     cause = start.diagnose()
     assert cause is not None
-    assert cause.message.endswith("old")
+    assert cause.message == "cannot pull the image 'flows:1': old"
 
 
 def test_a_container_that_is_restarted_again_and_again_is_told_by_how_it_ended() -> None:
@@ -82,6 +83,63 @@ def test_a_container_that_is_restarted_again_and_again_is_told_by_how_it_ended()
     assert cause is not None
     assert cause.reason == "CrashLoopBackOff"
     assert str(cause) == (
-        "container 'flow' of pod 'a' could not start: exec: \"/x\": no such file; restarts "
-        "so far: 2 (check its command and image)"
+        'could not start: exec: "/x": no such file; restarts so far: 2 '
+        "(check its command and image)"
     )
+
+
+NOT_PULLED = (
+    'failed to pull and unpack image "docker.io/library/flows:1": failed to resolve reference '
+    '"docker.io/library/flows:1": docker.io/library/flows:1: not found'
+)
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff"])
+def test_of_an_image_that_does_not_come_the_cause_is_told_before_what_was_tried(
+    reason: str,
+) -> None:
+    told = {"reason": reason, "message": NOT_PULLED}
+    cause = start_of(seen(pod({"waiting": told}))).diagnose()
+    assert cause is not None
+    assert cause.message == "cannot pull the image 'flows:1': not found"
+    assert cause.facts == (NOT_PULLED,)
+    assert cause.remedy == "check the image's name and tag"
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (
+            'Error creating: pods "sales-1-" is forbidden: exceeded quota: none, requested: pods=1',
+            "no pod can be created: exceeded quota: none, requested: pods=1",
+        ),
+        (
+            'Error creating: pods "sales-1-" is forbidden: error looking up service account '
+            'team/absent: serviceaccount "absent" not found',
+            'no pod can be created: serviceaccount "absent" not found',
+        ),
+        ("Error creating: Internal error", "no pod can be created: Internal error"),
+    ],
+)
+def test_why_a_job_has_no_pod_is_told_without_what_everybody_knows(told: str, message: str) -> None:
+    event = {"type": "Warning", "reason": "FailedCreate", "message": told, "lastTimestamp": "1"}
+    cause = start_of(seen()).diagnose([event])
+    assert cause is not None
+    assert cause.message == message
+
+
+def test_a_container_is_named_where_it_is_not_the_flows_and_an_index_where_there_are_several() -> (
+    None
+):
+    crashed = pod({"terminated": CRASHED})
+    crashed["spec"]["initContainers"] = [{"name": "first"}]
+    crashed["spec"]["containers"].append({"name": "proxy"})
+    names = ("flow", "first", "proxy")
+    alone = [subject_of(crashed, name) for name in names]
+    crashed["metadata"]["labels"] = {"batch.kubernetes.io/job-completion-index": "3"}
+    assert alone == ["", "init container 'first' ", "container 'proxy' "]
+    assert [subject_of(crashed, name) for name in names] == [
+        "index 3 ",
+        "init container 'first' of index 3 ",
+        "container 'proxy' of index 3 ",
+    ]
