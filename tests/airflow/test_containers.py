@@ -9,6 +9,8 @@ import pytest
 from tests.support.airflow.instance import AirflowInstance
 from tests.support.wait import wait_for
 
+NO_ROWS = '{"level": "error", "msg": "no rows"}'
+
 
 @pytest.fixture(scope="module")
 def run_id(airflow: AirflowInstance) -> str:
@@ -49,11 +51,32 @@ def test_the_log_has_the_lines_of_all_containers_and_then_the_cause_first(
     assert events.count("[proxy] proxy is up") == 1
     errors = [message for message in messages if message.get("level") == "error"]
     told = [message["event"] for message in errors]
-    assert told[0] == "ended with exit code 3: [1]"
+    # The flow's own, which names its level; then the cause.
+    assert told[:2] == [f"[flow-container] {NO_ROWS}", "ended with exit code 3: [1]"]
     assert {"container: flow-container", "exit code: 3"} < set(told)
-    assert told[-3:] == ["the last lines of its log:", "  flow ends", "Task failed with exception"]
+    *lines, airflows = told[told.index("the last lines of its log:") + 1 :]
+    assert set(lines) == {"  WARNING few rows", f"  {NO_ROWS}", "  to stderr", "  flow ends"}
+    assert airflows == "Task failed with exception"
     # Of the frames that Airflow shows under it, none is ours.
     (shown,) = errors[-1]["error_detail"]
     assert shown["exc_type"] == "FlowRunFailedError"
     assert not [frame for frame in shown["frames"] if "airflow" not in frame["filename"]]
     assert not [frame for frame in shown["frames"] if "flowjob" in frame["filename"]]
+
+
+@pytest.mark.parametrize("mode", ["worker", "deferred"])
+def test_a_flows_lines_have_the_levels_that_they_name(
+    airflow: AirflowInstance, run_id: str, mode: str
+) -> None:
+    messages = airflow.client.log_messages("proxies", run_id, f"succeeds_{mode}")
+    levels = {
+        message["event"].removeprefix("[flow-container] "): message["level"]
+        for message in messages
+        if isinstance(message, dict) and message["event"].startswith("[flow-container] ")
+    }
+    assert levels == {
+        "WARNING few rows": "warning",
+        NO_ROWS: "error",
+        "to stderr": "info",
+        "flow ends": "info",
+    }

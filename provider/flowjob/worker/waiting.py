@@ -23,12 +23,8 @@ from flowjob.timeouts import SHORT_TTL
 from flowjob.wait.read_again import read_outcome
 from flowjob.wait.until_end import wait_for_outcome
 from flowjob.worker.arguments import TryArguments
-from flowjob.worker.context import (
-    airflow_exception,
-    airflow_variables,
-    masked,
-    shortest_deferral,
-)
+from flowjob.worker.context import airflow_exception, airflow_variables, shortest_deferral
+from flowjob.worker.flow_lines import show_line
 from flowjob.worker.remote import OwnRemoteRun, own_remote_run
 from flowjob.worker.session import WorkerSession
 from flowjob.worker.trigger_event import outcome_of_event
@@ -95,6 +91,7 @@ class Waiting:
         self._context = context
         self._xcoms = XComs(context)
         self._log = log
+        self._show = partial(show_line, log)
         self._remote: OwnRemoteRun | None = None
 
     def begin(self, connect: Callable[[str], FlowConnection]) -> End | Deferral:
@@ -132,7 +129,7 @@ class Waiting:
         self._session.run(self._session.execution.take(job))
         outcome = outcome_of_event(event, self._read_again(job, event))
         for line in event.get("last_lines", ()):
-            self._log_line(line)
+            self._show(line)
         self._collect_log(job, is_over=outcome is not None, without=event.get("taken_pods", ()))
         return self._defer(job, deadline) if outcome is None else self._end(job, outcome)
 
@@ -264,7 +261,7 @@ class Waiting:
         outcome = wait_for_outcome(
             session.cluster,
             job,
-            self._log_line,
+            self._show,
             arguments.log_selection,
             startup_timeout=arguments.startup_timeout,
             wait_for=arguments.wait_for,
@@ -288,7 +285,7 @@ class Waiting:
                     session.cluster,
                     job,
                     self._arguments.log_selection,
-                    self._log_line,
+                    self._show,
                     positions,
                     is_over=is_over,
                     without=without,
@@ -298,9 +295,6 @@ class Waiting:
             self._log.warning("%s", error)
         if not is_over:
             self._xcoms.push_log_positions(positions)
-
-    def _log_line(self, line: str) -> None:
-        self._log.info("%s", masked(line))
 
     @property
     def _task_id(self) -> str:

@@ -8,7 +8,10 @@ from airflow.sdk import DAG
 
 from flowjob.operators.flow_job import FlowJobOperator
 
-SCRIPT = "while [ ! -e /shared/up ]; do sleep 0.1; done; echo flow ends; "
+SCRIPT = (
+    "while [ ! -e /shared/up ]; do sleep 0.1; done; echo 'WARNING few rows'; "
+    """echo '{"level": "error", "msg": "no rows"}' >&2; echo to stderr >&2; echo flow ends; """
+)
 
 with DAG("proxies", schedule=None):
     for mode in ("worker", "deferred"):
