@@ -101,3 +101,14 @@ def test_each_try_is_a_flow_run_of_its_own(
     selector = f"identifier={job.metadata.labels['identifier']}"
     jobs = batch_v1.list_namespaced_job(found["namespace"], label_selector=selector).items
     assert len({job.metadata.labels["flow_run_id"] for job in jobs}) == 2
+
+
+def test_a_later_try_asks_for_more_memory(
+    airflow: AirflowInstance, run_id: str, batch_v1: Any
+) -> None:
+    found = airflow.client.xcoms("failures", run_id, "second_try_succeeds")
+    job = batch_v1.read_namespaced_job(found["job_name"], found["namespace"])
+    selector = f"identifier={job.metadata.labels['identifier']}"
+    jobs = batch_v1.list_namespaced_job(found["namespace"], label_selector=selector).items
+    limits = [each.spec.template.spec.containers[0].resources.limits for each in jobs]
+    assert sorted(limit["memory"] for limit in limits) == ["128Mi", "64Mi"]

@@ -7,6 +7,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 from flowjob.exceptions import FlowError, FlowJobError, JobSpecError
+from flowjob.spec.jinja import has_jinja
+from flowjob.spec.overrides import check_overrides
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -143,6 +145,19 @@ def check_parameters(task_id: str, value: Any) -> None:
             f"task {task_id!r}: parameters is a {type(value).__name__}: give a mapping of names "
             "to JSON values"
         )
+
+
+def check_container_overrides(task_id: str, value: Any) -> None:
+    """Check ``container_overrides``, unless they are known when the task runs.
+
+    :raises JobSpecError: see ``check_overrides``.
+    """
+    if hasattr(value, "resolve") or (isinstance(value, str) and has_jinja(value)):
+        return
+    try:
+        check_overrides(value)
+    except JobSpecError as error:
+        raise JobSpecError(f"task {task_id!r}: {error}") from None
 
 
 @cache

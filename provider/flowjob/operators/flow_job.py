@@ -16,6 +16,7 @@ from flowjob.operators.checks import (
     DockerStorage,
     OnFinish,
     WaitFor,
+    check_container_overrides,
     check_default_args,
     check_parameters,
     check_waiting,
@@ -30,6 +31,7 @@ from flowjob.operators.links import links_of
 from flowjob.operators.mapping import CheckedPartial, check_partial
 from flowjob.spec.jinja import has_jinja
 from flowjob.spec.job_spec import JobSpec
+from flowjob.worker.errors import WithoutFrames
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -67,6 +69,11 @@ class FlowJobOperator(BaseOperator):
     :param env: environment variables of the flow container, strings by name, or a list of mappings
         with name and value as Kubernetes has it. Jinja in them is rendered, and the result is not
         stored in Airflow's database as that of a template field would be.
+    :param container_overrides: fields of the first container in place of the job spec's, such as
+        ``{"resources": {"limits": {"memory": "{{ ti.try_number }}Gi"}}}``: mappings are merged,
+        lists and all else replaced, and None removes a field. Its name, image, command, args and
+        env are not among them. What a template renders here is stored in Airflow's database, as
+        that of every template field is. (templated)
     :param namespace: Kubernetes namespace of the Job; default: the spec's, then the
         connection's, then ``default``. (templated)
     :param name: what the Job's name begins with; default: the spec's name. (templated)
@@ -103,6 +110,7 @@ class FlowJobOperator(BaseOperator):
         "image",
         "flow",
         "parameters",
+        "container_overrides",
         "namespace",
         "name",
         "kubernetes_conn_id",
@@ -117,6 +125,7 @@ class FlowJobOperator(BaseOperator):
     flow: Any
     parameters: dict[str, Any] | None
     env: dict[str, str] | None
+    container_overrides: dict[str, Any] | None
     namespace: str | None
     name: str | None
     kubernetes_conn_id: str
@@ -141,6 +150,7 @@ class FlowJobOperator(BaseOperator):
         flow: str | list[str] | Flow | None = None,
         parameters: dict[str, Any] | None = None,
         env: dict[str, str] | list[dict[str, str]] | None = None,
+        container_overrides: dict[str, Any] | None = None,
         namespace: str | None = None,
         name: str | None = None,
         kubernetes_conn_id: str = "kubernetes_default",
@@ -155,41 +165,45 @@ class FlowJobOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         task_id = self.task_id
-        if job_spec is not None or env is not None:
-            check_default_args(self.get_dag(), job_spec=job_spec, env=env)
-        # All at once: Airflow's __setattr__ has nothing to do with them yet, and takes as long for
-        # each as the whole of this.
-        vars(self).update(
-            job_spec_file=job_spec_file,
-            template_job_spec=template_job_spec,
-            image=image if type(image) is str else read_image(task_id, image),
-            flow=flow,
-            parameters=parameters,
-            env=env and read_env(task_id, env),
-            namespace=namespace,
-            name=name,
-            kubernetes_conn_id=kubernetes_conn_id,
-            deferrable=default_deferrable() if deferrable is None else deferrable,
-            startup_timeout=startup_timeout,
-            skip_on_exit_code=read_exit_codes(task_id, skip_on_exit_code),
-            wait_for=wait_for,
-            log_containers=log_containers,
-            logging_interval=logging_interval,
-            on_finish=on_finish,
-        )
-        waiting = startup_timeout, logging_interval, on_finish, wait_for, log_containers
-        if waiting != _DEFAULTS:
-            check_waiting(task_id, *waiting)
-        if parameters is not None:
-            check_parameters(task_id, parameters)
-        if (job_spec_file is None) == (job_spec is None):
-            raise JobSpecError(f"task {task_id!r}: give either job_spec_file or job_spec")
-        if job_spec is not None:
-            self._job_spec = take_job_spec(job_spec, template_job_spec)
-        if type(flow) is not list and not hasattr(flow, "resolve"):
-            as_flow(flow)  # an XComArg has its value when the task runs
-        if env:
-            _depend_on_xcoms_of(self, self.env)
+        with WithoutFrames():
+            if job_spec is not None or env is not None:
+                check_default_args(self.get_dag(), job_spec=job_spec, env=env)
+            # All at once: Airflow's __setattr__ has nothing to do with them yet, and takes as long
+            # for each as the whole of this.
+            vars(self).update(
+                job_spec_file=job_spec_file,
+                template_job_spec=template_job_spec,
+                image=image if type(image) is str else read_image(task_id, image),
+                flow=flow,
+                parameters=parameters,
+                env=env and read_env(task_id, env),
+                container_overrides=container_overrides,
+                namespace=namespace,
+                name=name,
+                kubernetes_conn_id=kubernetes_conn_id,
+                deferrable=default_deferrable() if deferrable is None else deferrable,
+                startup_timeout=startup_timeout,
+                skip_on_exit_code=read_exit_codes(task_id, skip_on_exit_code),
+                wait_for=wait_for,
+                log_containers=log_containers,
+                logging_interval=logging_interval,
+                on_finish=on_finish,
+            )
+            waiting = startup_timeout, logging_interval, on_finish, wait_for, log_containers
+            if waiting != _DEFAULTS:
+                check_waiting(task_id, *waiting)
+            if parameters is not None:
+                check_parameters(task_id, parameters)
+            if container_overrides is not None:
+                check_container_overrides(task_id, container_overrides)
+            if (job_spec_file is None) == (job_spec is None):
+                raise JobSpecError(f"task {task_id!r}: give either job_spec_file or job_spec")
+            if job_spec is not None:
+                self._job_spec = take_job_spec(job_spec, template_job_spec)
+            if type(flow) is not list and not hasattr(flow, "resolve"):
+                as_flow(flow)  # an XComArg has its value when the task runs
+            if env:
+                _depend_on_xcoms_of(self, self.env)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -197,9 +211,10 @@ class FlowJobOperator(BaseOperator):
 
         :raises JobSpecError: a ``job_spec`` is given, which Airflow would store in its database.
         """
-        check_partial(kwargs)
-        if "image" in kwargs:
-            kwargs["image"] = read_image(kwargs["task_id"], kwargs["image"])
+        with WithoutFrames():
+            check_partial(kwargs)
+            if "image" in kwargs:
+                kwargs["image"] = read_image(kwargs["task_id"], kwargs["image"])
         return CheckedPartial.of(super().partial(**kwargs))
 
     def prepare_template(self) -> None:
@@ -243,8 +258,6 @@ class FlowJobOperator(BaseOperator):
     ) -> Any:
         """Go on also where the trigger failed or timed out (Airflow calls this)."""
         if next_method != _TRIGGER_FAILED:
-            from flowjob.worker.errors import WithoutFrames
-
             with WithoutFrames():
                 return super().resume_execution(next_method, next_kwargs, context)
         with self._enter(context) as task_try:

@@ -23,14 +23,17 @@ if TYPE_CHECKING:
 
 
 def job_spec_of(operator: FlowJobOperator, context: Context) -> JobSpec:
-    """Return the operator's job spec, its values rendered where that is wanted.
+    """Return the operator's job spec, rendered and its first container overridden where asked for.
 
     :raises JobSpecError: it is not what it should be.
     """
     from flowjob.worker.context import rendered_job_spec
 
     spec = operator.loaded_job_spec()
-    return rendered_job_spec(spec, context) if operator.template_job_spec else spec
+    if operator.template_job_spec:
+        spec = rendered_job_spec(spec, context)
+    overrides = operator.container_overrides
+    return spec if overrides is None else spec.with_overrides(overrides)
 
 
 def arguments_of(operator: FlowJobOperator, context: Context) -> TryArguments:

@@ -20,6 +20,7 @@ from flowjob.kubernetes_object import all_containers, flow_container, terminatio
 from flowjob.spec.checks import check_job
 from flowjob.spec.jinja import jinja_fields
 from flowjob.spec.json_values import json_copy, printable
+from flowjob.spec.overrides import check_overrides, merged
 from flowjob.spec.variables import merge_variables
 from flowjob.spec.yaml_file import YamlFile, file_error
 from flowjob.status.job import has_many_pods
@@ -27,6 +28,8 @@ from flowjob.status.job import has_many_pods
 Manifest = dict[str, Any]
 _Version = tuple[int, int, int, int]
 
+# How messages name the fields of the first container.
+_FLOW_CONTAINER = "spec.template.spec.containers[0]."
 # Of the fields that are doubted, so many are told.
 _TOLD = 5
 # Nanoseconds; two changes of a file within one tick of the file system's clock look like one.
@@ -125,6 +128,26 @@ class JobSpec:
         :raises JobSpecError: what comes of it is no Job whose first container can run a flow.
         """
         return JobSpec(json_copy(render(self._manifest), self._where), self._where)
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> JobSpec:
+        """Return the job spec with fields of its first container in place of its own.
+
+        :param overrides: see ``merged``.
+        :raises JobSpecError: they are not to be overridden, or what comes of it is no such Job.
+        """
+        check_overrides(overrides)
+        manifest = copy.deepcopy(self._manifest)
+        container = flow_container(manifest["spec"]["template"]["spec"])
+        fields = merged(container, overrides)
+        container.clear()
+        container.update(fields)
+
+        def where(field: str) -> str:
+            key = field.removeprefix(_FLOW_CONTAINER).partition(".")[0].partition("[")[0]
+            is_override = field.startswith(_FLOW_CONTAINER) and key in overrides
+            return "container_overrides" if is_override else self._where(field)
+
+        return JobSpec(json_copy(manifest, where), where)
 
     def locate(self, error: JobRefusedError) -> JobRefusedError:
         """Return the error with the places of the fields that it names: ``specs/job.yaml:7``."""

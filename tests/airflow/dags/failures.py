@@ -19,6 +19,7 @@ with DAG("failures", schedule=None, default_args={"retries": 1, "retry_delay": t
         flow=["sh", "-c", 'echo this is try $AIRFLOW_CTX_TRY_NUMBER; test "$FLOW_PARAMETERS" = 2'],
         parameters=None,
         env={"FLOW_PARAMETERS": "{{ ti.try_number }}"},
+        container_overrides={"resources": {"limits": {"memory": "{{ 64 * ti.try_number }}Mi"}}},
     )
     FlowJobOperator(
         task_id="bad_result",

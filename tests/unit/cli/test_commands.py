@@ -29,6 +29,7 @@ with DAG("report", schedule=None, params={"team": "data"}):
         parameters={"day": "{{ ds }}", "api_key": "k3y", "odd": "y"},
         env={"PASSWORD": "p4ss", "PLAIN": "pl41n {{ var.value.nowhere }}"},
         namespace="flows",
+        container_overrides={"resources": {"limits": {"memory": "{{ 64 * ti.try_number }}Mi"}}},
     )
     FlowJobOperator(task_id="prefect", job_spec_file="spec.yaml", image="flows:1")
     FlowJobOperator(
@@ -122,6 +123,7 @@ def test_the_job_of_a_task_is_shown_without_a_secret(
     assert job["metadata"]["namespace"] == "flows"
     assert job["metadata"]["labels"]["flow_run_id"] == "00000000-0000-0000-0000-000000000000"
     assert (container["image"], container["command"]) == ("flows:data", ["run", "2026-01-02"])
+    assert container["resources"]["limits"]["memory"] == "64Mi"
     assert (env["PASSWORD"], env["PLAIN"], env["DB_PASSWORD"]) == ("***", "***", "***")
     assert (env["MY_ENV"], env["SWITCH"]) == ("foo", "on")
     assert env["FLOW_PARAMETERS"] == '{"day": "2026-01-02", "api_key": "***", "odd": "y"}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,36 @@ def test_an_argument_of_no_known_form_is_an_import_error(
     (name,) = arguments
     with pytest.raises(FlowError, match=f"task 'flow': {name}"):
         parse(dag, job_spec=SPEC_DICT, **arguments)
+
+
+def test_an_import_error_shows_the_line_of_the_dag_file_and_none_of_ours(dag: DAG) -> None:
+    with pytest.raises(FlowError) as raised, dag:
+        FlowJobOperator(task_id="flow", job_spec=SPEC_DICT, on_finish="x")  # type: ignore[arg-type]
+    shown = traceback.extract_tb(raised.value.__traceback__)
+    # Airflow shows the last two.
+    assert [Path(frame.filename).name for frame in shown][-2:] == [
+        Path(__file__).name,
+        "operator.py",
+    ]
+    with pytest.raises(JobSpecError) as raised_of_mapped, dag:
+        FlowJobOperator.partial(task_id="mapped", job_spec=SPEC_DICT)
+    shown = traceback.extract_tb(raised_of_mapped.value.__traceback__)
+    assert [Path(frame.filename).name for frame in shown] == [Path(__file__).name]
+
+
+@pytest.mark.parametrize("overrides", [{"image": "flows:2"}, ["resources"], "resources"])
+def test_overrides_of_what_a_flow_run_sets_are_an_import_error(dag: DAG, overrides: Any) -> None:
+    with pytest.raises(JobSpecError, match="task 'flow': container_overrides "):
+        parse(dag, job_spec=SPEC_DICT, container_overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides", ["{{ params.overrides }}", {"resources": {"limits": {"memory": "{{ ds }}"}}}]
+)
+def test_overrides_may_be_known_when_the_task_runs(dag: DAG, overrides: Any) -> None:
+    parsed = parse(dag, job_spec=SPEC_DICT, container_overrides=overrides)
+    assert parsed.container_overrides == overrides
+    assert "container_overrides" in parsed.template_fields
 
 
 def test_a_mapped_tasks_spec_dict_would_be_stored_and_is_refused(dag: DAG) -> None:
