@@ -13,7 +13,9 @@ with DAG(
     schedule="@hourly",
     catchup=False,
     max_active_runs=1,
-    tags=["flowjob"],
+    default_args={"owner": "platform"},
+    owner_links={"platform": "mailto:platform@example.com"},
+    tags=["flowjob", "operations"],
     doc_md=__doc__,
 ):
     FlowJobSweepOperator(task_id="sweep", namespace=os.environ.get("FLOW_NAMESPACE", "default"))

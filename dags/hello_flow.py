@@ -18,7 +18,9 @@ with DAG(
     },
     # Parameters keep their types: a number arrives as a number.
     render_template_as_native_obj=True,
-    tags=["flowjob"],
+    default_args={"owner": "platform"},
+    owner_links={"platform": "mailto:platform@example.com"},
+    tags=["flowjob", "parameters"],
     doc_md=__doc__,
 ):
     FlowJobOperator(

@@ -11,7 +11,14 @@ from airflow.sdk import DAG
 
 from flowjob.operators.flow_job import FlowJobOperator
 
-with DAG("kubernetes_job_environment", schedule=None, tags=["flowjob"], doc_md=__doc__):
+with DAG(
+    "kubernetes_job_environment",
+    schedule=None,
+    default_args={"owner": "platform"},
+    owner_links={"platform": "mailto:platform@example.com"},
+    tags=["flowjob", "prefect"],
+    doc_md=__doc__,
+):
     FlowJobOperator(
         task_id="flow",
         job_spec_file="job_spec.yaml",

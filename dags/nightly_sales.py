@@ -14,7 +14,9 @@ with DAG(
     schedule="@daily",
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    tags=["flowjob"],
+    default_args={"owner": "sales"},
+    owner_links={"sales": "mailto:sales@example.com"},
+    tags=["flowjob", "backfill"],
     doc_md=__doc__,
 ):
     FlowJobOperator(

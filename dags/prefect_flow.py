@@ -12,7 +12,14 @@ from airflow.sdk import DAG
 from flowjob.flows import PrefectFlow
 from flowjob.operators.flow_job import FlowJobOperator
 
-with DAG("prefect_flow", schedule=None, tags=["flowjob"], doc_md=__doc__):
+with DAG(
+    "prefect_flow",
+    schedule=None,
+    default_args={"owner": "platform"},
+    owner_links={"platform": "mailto:platform@example.com"},
+    tags=["flowjob", "prefect"],
+    doc_md=__doc__,
+):
     FlowJobOperator(
         task_id="flow",
         job_spec_file="job_spec.yaml",

@@ -8,7 +8,14 @@ from airflow.sdk import DAG
 
 from flowjob.operators.flow_job import FlowJobOperator
 
-with DAG("sidecar", schedule=None, tags=["flowjob"], doc_md=__doc__):
+with DAG(
+    "sidecar",
+    schedule=None,
+    default_args={"owner": "platform"},
+    owner_links={"platform": "mailto:platform@example.com"},
+    tags=["flowjob", "job spec"],
+    doc_md=__doc__,
+):
     FlowJobOperator(
         task_id="report",
         job_spec_file="sidecar_job_spec.yaml",

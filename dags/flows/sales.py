@@ -11,3 +11,8 @@ def run(region: str, day: str) -> dict[str, Any]:
     end = os.environ["AIRFLOW_CTX_DATA_INTERVAL_END"]
     print(f"Sales of {region} on {day}, from {start} to {end}")
     return {"region": region, "day": day, "start": start, "end": end}
+
+
+def on_demand(region: str, day: str) -> dict[str, str]:
+    print(f"Sales of {region} on {day}, on demand")
+    return {"region": region, "day": day}

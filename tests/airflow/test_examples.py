@@ -32,7 +32,7 @@ def run(airflow: AirflowInstance, dag_id: str, conf: dict[str, Any] | None = Non
 
 def test_all_examples_are_tested(airflow: AirflowInstance) -> None:
     # These have tests of their own, here and in test_exactly_one.py.
-    tested = {*EXAMPLES, "nightly_sales", "prefect_flow", "flow_job_sweep"}
+    tested = {*EXAMPLES, "nightly_sales", "prefect_flow", "flow_job_sweep", "trigger_form"}
     for dag_id in tested:
         airflow.client.wait_for_dag(dag_id)
     examples = {file.stem for file in DAGS.glob("*.py")}
@@ -98,6 +98,37 @@ def test_the_trigger_forms_conf_reaches_the_flow(airflow: AirflowInstance) -> No
     assert "Hello Ada, line 3" not in log
     xcoms = airflow.client.xcoms("hello_flow", run_id, "hello")
     assert xcoms["return_value"] == {"greeted": "Ada", "lines": 2}
+
+
+def test_the_trigger_form_asks_for_image_and_memory(
+    airflow: AirflowInstance, batch_v1: Any
+) -> None:
+    params = airflow.client.request("GET", "dags/trigger_form/details")["params"]
+    assert {name: param["schema"]["type"] for name, param in params.items()} == {
+        "region": "string",
+        "day": "string",
+        "image": "string",
+        "memory": "integer",
+    }
+    image = params["image"]["value"]
+    conf = {"region": "us", "day": "2026-02-01", "image": image, "memory": 64}
+    run_id = run(airflow, "trigger_form", conf=conf)
+    xcoms = airflow.client.xcoms("trigger_form", run_id, "sales")
+    assert xcoms["return_value"] == {"region": "us", "day": "2026-02-01"}
+    job = batch_v1.read_namespaced_job(xcoms["job_name"], xcoms["namespace"])
+    (container,) = job.spec.template.spec.containers
+    assert (container.image, container.resources.limits) == (image, {"memory": "64Mi"})
+
+
+@pytest.mark.parametrize("dag_id", sorted(file.stem for file in DAGS.glob("*.py")))
+def test_an_example_says_what_it_shows_and_whose_it_is(
+    airflow: AirflowInstance, dag_id: str
+) -> None:
+    shown = airflow.client.request("GET", f"dags/{dag_id}/details")
+    assert len(shown["doc_md"]) > 50
+    assert {"flowjob"} < {tag["name"] for tag in shown["tags"]}
+    (owner,) = shown["owners"]
+    assert shown["owner_links"][owner].startswith("mailto:")
 
 
 def test_a_backfill_runs_each_days_own_data_interval(airflow: AirflowInstance) -> None:
