@@ -57,6 +57,9 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["flowjob.operators.flow_job", "flowjob.operators.sweep"],
             }
         ],
+        "task-decorators": [
+            {"name": "flow_job", "class-name": "flowjob.decorators.flow_job.flow_job_task"},
+        ],
         "triggers": [
             {
                 "integration-name": "FlowJob",

@@ -187,7 +187,7 @@ def _preview(operator: FlowJobOperator, context: Context) -> KubernetesObject:
         JobArguments(
             image=operator.image,
             flow=operator.flow,
-            parameters=cast("dict[str, Any]", redact(operator.parameters or {})),
+            parameters=cast("dict[str, Any]", redact(dict(operator.flow_parameters(context)))),
             env=dict.fromkeys(operator.env or {}, MASK),
             namespace=named,
             name=operator.name,

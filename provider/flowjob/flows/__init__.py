@@ -11,6 +11,7 @@ from typing import Any
 from flowjob.exceptions import FlowError
 from flowjob.flows.base import Flow
 from flowjob.flows.command import CommandFlow
+from flowjob.flows.function import FunctionFlow
 from flowjob.flows.prefect import PrefectFlow
 from flowjob.flows.prefect_cloud import PrefectCloudFlow
 from flowjob.flows.prefect_deployment import PrefectDeployment
@@ -20,6 +21,7 @@ from flowjob.flows.spec import SpecFlow
 __all__ = [
     "CommandFlow",
     "Flow",
+    "FunctionFlow",
     "PrefectCloudFlow",
     "PrefectDeployment",
     "PrefectFlow",

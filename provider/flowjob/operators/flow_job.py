@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -268,6 +268,10 @@ class FlowJobOperator(BaseOperator):
         self._is_to_end = True
         if self._task_try is not None:
             self._task_try.on_kill()
+
+    def flow_parameters(self, context: Context) -> Mapping[str, Any]:
+        """Return the flow's parameters; the template fields are rendered already."""
+        return self.parameters or {}
 
     def loaded_job_spec(self) -> JobSpec:
         """Return the job spec; one that was loaded when the DAG was parsed is not read again.

@@ -50,7 +50,7 @@ def arguments_of(operator: FlowJobOperator, context: Context) -> TryArguments:
         job=JobArguments(
             image=operator.image,
             flow=operator.flow,
-            parameters=operator.parameters or {},
+            parameters=operator.flow_parameters(context),
             env=env,
             namespace=operator.namespace,
             name=operator.name,
