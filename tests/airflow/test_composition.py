@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.airflow.instance import AirflowInstance
+from tests.support.wait import wait_for
 
 DAGS = Path(__file__).parents[2] / "dags"
 
@@ -94,14 +96,91 @@ def test_functions_of_a_dag_file_run_on_jobs_in_both_modes(run: Run) -> None:
     assert [waited_in_the_triggerer(ran, "total") for ran in in_both] == [False, True]
 
 
+def test_one_flow_runs_for_each_of_what_another_returns_in_both_modes(run: Run) -> None:
+    in_both = run("mapped_flows")
+    for ran in in_both:
+        years = [{"region": "eu", "rows": rows} for rows in (24, 25)]
+        assert [ran.result("years", index) for index in (0, 1)] == years
+        assert [ran.result("sales", index)["region"] for index in (0, 1)] == ["eu", "us"]
+        forecasts = [f"{region} 2026 in the currency of {region}" for region in ("eu", "us")]
+        assert [ran.result("forecast", index) for index in (0, 1)] == forecasts
+        assert ran.result("total") == {"regions": ["eu", "us"], "rows": 52}
+        assert len(set(ran.flow_run_ids)) == 8
+        # What the UI shows in place of the map indexes.
+        labels = [ran.task(task, 1)["rendered_map_index"] for task in ("years", "sales")]
+        assert labels == ["2025", "us"]
+    assert [waited_in_the_triggerer(ran, "sales", 1) for ran in in_both] == [False, True]
+
+
+def test_a_dag_that_an_asset_starts_gets_the_result_of_the_flow_in_both_modes(
+    airflow: AirflowInstance, deferring_airflow: AirflowInstance, run: Run
+) -> None:
+    for instance in (airflow, deferring_airflow):
+        instance.client.wait_for_dag("sales_report")
+        instance.client.request("PATCH", "dags/sales_report", json={"is_paused": False})
+    for ran in run("sales_asset"):
+        client = ran.airflow.client
+        events = client.request("GET", "assets/events", params={"source_dag_id": "sales_asset"})
+        (event,) = [e for e in events["asset_events"] if e["source_run_id"] == ran.run_id]
+        result = {"rows": 3, "file": "sales.csv"}
+        told = {"flow_run_id": ran.xcoms("sales")["flow_run_id"], "result": result}
+        assert {name: event["extra"].get(name) for name in told} == told
+
+        started = wait_for(partial(client.dag_runs, "sales_report"), "the DAG to be started", 60)
+        report_id = started[-1]["dag_run_id"]
+        assert started[-1]["run_type"] == "asset_triggered"
+        assert client.wait_for_run("sales_report", report_id) == "success"
+        assert "There are 3 rows in sales.csv" in client.log("sales_report", report_id, "report")
+
+
+@pytest.fixture
+def row_limit(airflow: AirflowInstance, deferring_airflow: AirflowInstance) -> Iterator[None]:
+    """The Airflow Variable that one of the flows takes."""
+    instances = (airflow, deferring_airflow)
+    for instance in instances:
+        body = {"key": "row_limit", "value": "2"}
+        instance.client.request("POST", "variables", json=body)
+    yield
+    for instance in instances:
+        instance.client.request("DELETE", "variables/row_limit")
+
+
+@pytest.mark.usefixtures("row_limit")
+def test_flows_are_set_up_branched_on_and_cleaned_up_after_in_both_modes(
+    run: Run, airflow_namespace: str
+) -> None:
+    for ran in run("composed_flows"):
+        states = ran.states
+        assert states.pop("load.sample") == "skipped"
+        assert set(states.values()) == {"success"}
+        # Of a connection, the form and a Variable.
+        assert f"Prepared the warehouse in {airflow_namespace}" in ran.log("prepare")
+        assert ran.result("measure") == {"rows": 2, "left": 1}
+        assert "The flow of measure has succeeded" in ran.log("measure")
+        assert ran.result("load.whole") == "loaded whole"
+        assert "There were 2 rows" in ran.log("report")
+        assert "Cleaned up" in ran.log("clean_up")
+        assert ran.task("measure")["pool"] == "default_pool"
+
+
+def test_what_was_set_up_is_cleaned_up_after_a_flow_that_failed_in_both_modes(run: Run) -> None:
+    for ran in run("composed_flows", conf={"rows": -1}, state="failed"):
+        assert ran.states["measure"] == "failed"
+        assert ran.states["report"] == "upstream_failed"
+        assert ran.states["clean_up"] == "success"
+        assert "there cannot be -1 rows" in ran.xcoms("measure")["outcome"]["message"]
+        assert "The flow of measure has failed" in ran.log("measure")
+        assert "Cleaned up" in ran.log("clean_up")
+
+
 @pytest.mark.parametrize("mode", ["airflow", "deferring_airflow"])
 def test_a_dag_of_flows_is_tried_out_without_a_scheduler(
     request: pytest.FixtureRequest, mode: str
 ) -> None:
     instance: AirflowInstance = request.getfixturevalue(mode)
     instance.client.wait_for_dag("python_functions")
-    shown = instance.cli("dags", "test", "dummy_first_container", timeout=240)
-    assert "MY_ENV is foo" in shown
+    shown = instance.cli("dags", "test", "hello_flow", timeout=240)
+    assert "Hello world, line 3" in shown
     done = subprocess.run(
         [sys.executable, DAGS / "python_functions.py"],
         env=instance.environment,

@@ -23,7 +23,7 @@ EXAMPLES = {
     "sidecar": ("report", "sidecar_job_spec.yaml", "The sidecar wrote "),
 }
 # They have several tasks.
-COMPOSED = {"python_functions"}
+COMPOSED = {"composed_flows", "mapped_flows", "python_functions", "sales_asset"}
 
 
 def run(airflow: AirflowInstance, dag_id: str, conf: dict[str, Any] | None = None) -> str:

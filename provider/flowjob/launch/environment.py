@@ -6,7 +6,7 @@ Pure: no Airflow, no Kubernetes client.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flowjob.exceptions import FlowError
@@ -31,7 +31,7 @@ def parameters_json(parameters: Any) -> str:
             f"parameters is a {type(parameters).__name__}: give a mapping of names to JSON values"
         )
     try:
-        text = json.dumps(parameters, allow_nan=False)
+        text = json.dumps(dict(parameters), allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
         raise FlowError(f"parameters cannot be sent to the flow as JSON: {error}") from None
     if len(text) > _LONGEST_PARAMETERS:
@@ -40,6 +40,15 @@ def parameters_json(parameters: Any) -> str:
             "variable: write them to storage and pass a reference"
         )
     return text
+
+
+def _plain(value: Any) -> Any:
+    """Make a list or a dict of what is one by its behaviour, as the outputs of mapped tasks are."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return list(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def flow_environment(

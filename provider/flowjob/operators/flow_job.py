@@ -174,7 +174,8 @@ class FlowJobOperator(BaseOperator):
                 job_spec_file=job_spec_file,
                 template_job_spec=template_job_spec,
                 image=image if type(image) is str else read_image(task_id, image),
-                flow=flow,
+                # Airflow renders it in place, and gives one to all the operators of a mapped task.
+                flow=copy.copy(flow) if isinstance(flow, Flow) else flow,
                 parameters=parameters,
                 env=env and read_env(task_id, env),
                 container_overrides=container_overrides,

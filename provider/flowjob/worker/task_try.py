@@ -11,6 +11,7 @@ from flowjob.exceptions import FlowRunCancelledError
 from flowjob.flows.base import FlowConnection
 from flowjob.status.outcome import CANCELLED, Outcome
 from flowjob.worker.arguments import TryArguments
+from flowjob.worker.assets import tell_assets
 from flowjob.worker.context import airflow_exception, flow_run_of, masked
 from flowjob.worker.errors import WithoutFrames, errors_told
 from flowjob.worker.finish import Success, finish
@@ -83,7 +84,9 @@ class TaskTry(WithoutFrames):
                         end = step(Waiting(session, arguments, self._context, self._log))
                     if isinstance(end, Deferral):
                         return end
-                    return finish(session, arguments, self._xcoms, end, self._log)
+                    success = finish(session, arguments, self._xcoms, end, self._log)
+                    tell_assets(self._context, end.job, success.result)
+                    return success
                 finally:
                     # A kill's signal may come while the session closes: its loop is gone then.
                     self._session = None

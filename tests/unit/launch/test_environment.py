@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -50,6 +52,25 @@ def test_parameters_travel_as_json() -> None:
     assert json.loads(parameters_json({"a": [1, None, "é"]})) == {"a": [1, None, "é"]}
 
 
+class Outputs(Sequence[Any]):
+    """What Airflow gives for the output of a mapped task: a sequence, and no list."""
+
+    def __init__(self, *items: Any) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._items[index]
+
+
+def test_the_outputs_of_a_mapped_task_reach_the_flow_as_a_list() -> None:
+    outputs = Outputs({"region": "eu"}, Outputs(1, 2), MappingProxyType({"a": 1}))
+    expected = {"all": [{"region": "eu"}, [1, 2], {"a": 1}]}
+    assert json.loads(parameters_json({"all": outputs})) == expected
+
+
 def test_parameters_larger_than_a_variable_are_refused() -> None:
     longest = 2**17 - len('FLOW_PARAMETERS={"a": ""}') - 1
     assert parameters_json({"a": "x" * longest})
@@ -57,7 +78,9 @@ def test_parameters_larger_than_a_variable_are_refused() -> None:
         parameters_json({"a": "x" * (longest + 1)})
 
 
-@pytest.mark.parametrize("parameters", [[1], "a", {"a": object()}, {"a": float("nan")}])
+@pytest.mark.parametrize(
+    "parameters", [[1], "a", {"a": object()}, {"a": float("nan")}, {"a": b"a"}, {"a": {1}}]
+)
 def test_parameters_that_are_no_json_are_refused(parameters: Any) -> None:
     with pytest.raises(FlowError, match="parameters"):
         parameters_json(parameters)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, BaseOperator, task
 from airflow.serialization import serialized_objects
 
 from flowjob.exceptions import FlowError, JobSpecError
@@ -256,6 +256,18 @@ def test_rendering_one_try_leaves_the_flow_of_the_next_as_it_was_written(dag: DA
         running = operator.prepare_for_execution()
         running.render_template_fields({"run_id": run_id})
         assert running.flow == PythonFlow(f"flows.{run_id}:run")
+
+
+def test_each_flow_of_a_mapped_task_is_rendered_by_itself(dag: DAG) -> None:
+    flow = PythonFlow("flows.{{ run_id }}:run")
+    with dag:
+        partial = FlowJobOperator.partial(task_id="mapped", job_spec_file="x.yaml", flow=flow)
+        mapped = partial.expand(image=["a", "b"])
+    for image in ("a", "b"):
+        # As Airflow renders it, which knows the operator's own way only where it is not mapped.
+        operator = mapped.unmap({"image": image})
+        BaseOperator.render_template_fields(operator, {"run_id": image})
+        assert operator.flow == PythonFlow(f"flows.{image}:run")
 
 
 def test_only_a_flow_run_that_prefect_shows_has_a_button(dag: DAG) -> None:
