@@ -27,8 +27,8 @@ def told(result: Any, job: Any = JOB, extra: Any = None) -> dict[Any, dict[str, 
     if extra:
         context["outlet_events"][STOCK].extra.update(extra)
     tell_assets(context, job, result)
-    events: dict[Any, Any] = dict(context["outlet_events"].items())
-    return {asset.name: event.extra for asset, event in events.items()}
+    events: Any = context["outlet_events"]
+    return {asset.name: events[asset].extra for asset in events}
 
 
 def test_an_assets_event_carries_the_flows_result() -> None:
