@@ -68,6 +68,11 @@ class Transport:
         return self._link.connection.namespace
 
     @property
+    def address(self) -> str:
+        """Where the API server is, as the Airflow connection names it."""
+        return str(self._link.connection.configuration.host)
+
+    @property
     def now(self) -> datetime:
         """The time by the API server's clock, to the second: this machine's may be wrong."""
         return datetime.now(UTC) + timedelta(seconds=self._ahead)

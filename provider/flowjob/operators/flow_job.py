@@ -27,6 +27,7 @@ from flowjob.operators.checks import (
 )
 from flowjob.operators.handover import arguments_of, hand_on
 from flowjob.operators.job_spec_file import check_job_spec, load_job_spec, take_job_spec
+from flowjob.operators.lineage import Lineage
 from flowjob.operators.links import links_of
 from flowjob.operators.mapping import CheckedPartial, check_partial
 from flowjob.spec.jinja import has_jinja
@@ -45,7 +46,7 @@ _DEFAULTS = (600, None, "keep", "job", "flow")
 _TRIGGER_FAILED = "__fail__"
 
 
-class FlowJobOperator(BaseOperator):
+class FlowJobOperator(Lineage, BaseOperator):
     """Run a flow on a Kubernetes Job and carry its result back to Airflow.
 
     It loads the job spec, overrides its first container and two labels, creates the Job, waits
@@ -137,7 +138,6 @@ class FlowJobOperator(BaseOperator):
     logging_interval: float | None
     on_finish: OnFinish
     _job_spec: JobSpec | None = None
-    _task_try: TaskTry | None = None
     _is_to_end = False
 
     def __init__(

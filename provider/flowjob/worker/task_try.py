@@ -8,7 +8,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flowjob.exceptions import FlowRunCancelledError
+from flowjob.flow_run import flow_run_id_of
 from flowjob.flows.base import FlowConnection
+from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.outcome import CANCELLED, Outcome
 from flowjob.worker.arguments import TryArguments
 from flowjob.worker.assets import tell_assets
@@ -50,6 +52,20 @@ class TaskTry(WithoutFrames):
         self._xcoms = XComs(context)
         self._session: WorkerSession | None = None
         self._is_to_end = False
+        self._job: KubernetesObject | None = None
+        self._api_server = ""
+
+    @property
+    def job_facts(self) -> dict[str, str]:
+        """Which Job this try has run, once it knows; for who asks after it."""
+        if self._job is None:
+            return {}
+        return {
+            "namespace": self._job["metadata"]["namespace"],
+            "job_name": self._job["metadata"]["name"],
+            "flow_run_id": flow_run_id_of(self._job),
+            "api_server": self._api_server,
+        }
 
     def execute(self) -> Success | Deferral:
         """Launch the flow run and wait for its end.
@@ -82,6 +98,7 @@ class TaskTry(WithoutFrames):
                 try:
                     with self._cancellable(session):
                         end = step(Waiting(session, arguments, self._context, self._log))
+                    self._job, self._api_server = end.job, session.cluster.address
                     if isinstance(end, Deferral):
                         return end
                     success = finish(session, arguments, self._xcoms, end, self._log)
