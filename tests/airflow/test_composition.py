@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.support.airflow.instance import AirflowInstance
 from tests.support.wait import wait_for
 
 DAGS = Path(__file__).parents[2] / "dags"
+AIRFLOW_3_1 = metadata.version("apache-airflow-core").startswith("3.1.")
 
 
 @dataclass
@@ -149,7 +151,8 @@ def row_limit(airflow: AirflowInstance, deferring_airflow: AirflowInstance) -> I
 def test_flows_are_set_up_branched_on_and_cleaned_up_after_in_both_modes(
     run: Run, airflow_namespace: str
 ) -> None:
-    for ran in run("composed_flows"):
+    in_both = run("composed_flows")
+    for ran in in_both:
         states = ran.states
         assert states.pop("load.sample") == "skipped"
         assert set(states.values()) == {"success"}
@@ -171,6 +174,18 @@ def test_what_was_set_up_is_cleaned_up_after_a_flow_that_failed_in_both_modes(ru
         assert "there cannot be -1 rows" in ran.xcoms("measure")["outcome"]["message"]
         assert "The flow of measure has failed" in ran.log("measure")
         assert "Cleaned up" in ran.log("clean_up")
+
+
+@pytest.mark.skipif(AIRFLOW_3_1, reason="Airflow 3.1 has no such deadlines")
+def test_a_flow_that_is_not_done_in_time_is_told_of_and_goes_on_in_both_modes(run: Run) -> None:
+    for ran in run("flow_deadline"):
+        told = f"Not done in time: {ran.run_id}".encode()
+
+        def is_told(instance: AirflowInstance = ran.airflow, told: bytes = told) -> bool:
+            return any(told in text for _, text in instance.all_logs())
+
+        wait_for(is_told, "the deadline's function to be called", 60)
+        assert ran.xcoms("flow")["status"] == "succeeded"
 
 
 @pytest.mark.parametrize("mode", ["airflow", "deferring_airflow"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ EXAMPLES = {
 }
 # They have several tasks.
 COMPOSED = {"composed_flows", "mapped_flows", "python_functions", "sales_asset"}
+# What Airflow 3.1 cannot import.
+NEWER = {"flow_deadline"}
+AIRFLOW_3_1 = metadata.version("apache-airflow-core").startswith("3.1.")
 
 
 def run(airflow: AirflowInstance, dag_id: str, conf: dict[str, Any] | None = None) -> str:
@@ -34,13 +38,14 @@ def run(airflow: AirflowInstance, dag_id: str, conf: dict[str, Any] | None = Non
 
 def test_all_examples_are_tested(airflow: AirflowInstance) -> None:
     # These have tests of their own, here, in test_composition.py and in test_exactly_one.py.
-    tested = {*EXAMPLES, *COMPOSED, "nightly_sales", "prefect_flow", "flow_job_sweep"}
+    tested = {*EXAMPLES, *COMPOSED, *NEWER, "nightly_sales", "prefect_flow", "flow_job_sweep"}
     tested |= {"trigger_form"}
-    for dag_id in tested:
+    importable = tested - NEWER if AIRFLOW_3_1 else tested
+    for dag_id in importable:
         airflow.client.wait_for_dag(dag_id)
     examples = {file.stem for file in DAGS.glob("*.py")}
     assert examples == tested
-    assert not tested & {Path(file).stem for file in airflow.client.import_errors()}
+    assert not importable & {Path(file).stem for file in airflow.client.import_errors()}
 
 
 def test_no_dag_of_the_tests_has_the_name_of_an_example() -> None:

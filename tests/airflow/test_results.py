@@ -50,6 +50,11 @@ def test_tasks_map_over_a_flows_result(airflow: AirflowInstance, run_id: str, xc
         assert str(index) in [m["event"] for m in log if isinstance(m, dict)]
 
 
+def test_a_group_of_tasks_maps_over_a_flows_result(xcoms: Xcoms) -> None:
+    found = [xcoms("for_region.flow", index)["return_value"] for index in (0, 1)]
+    assert found == [[region, {"region": region}] for region in ("eu", "us")]
+
+
 def test_without_xcom_push_any_termination_message_will_do(xcoms: Xcoms) -> None:
     found = xcoms("ignores")
     assert found["status"] == "succeeded"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, task, task_group
 
 from flowjob.operators.flow_job import FlowJobOperator
 
@@ -22,6 +22,17 @@ def writes(text: str) -> list[str]:
 @task
 def received(value: object) -> object:
     return value
+
+
+@task_group
+def for_region(region: Any) -> None:
+    FlowJobOperator(
+        task_id="flow",
+        flow=["sh", "-c", 'echo "[\\"$REGION\\", $FLOW_PARAMETERS]" > $FLOW_RESULT_PATH'],
+        parameters={"region": region},
+        env={"REGION": region},
+        **COMMON,
+    )
 
 
 with DAG("results", schedule=None):
@@ -44,6 +55,8 @@ with DAG("results", schedule=None):
         flow=["sh", "-c", "echo $AIRFLOW_CTX_MAP_INDEX; echo $FLOW_PARAMETERS > $FLOW_RESULT_PATH"],
         **COMMON,
     ).expand(parameters=received(regions.output).map(lambda region: {"region": region}))
+
+    for_region.expand(region=regions.output)
 
     FlowJobOperator(
         task_id="ignores",
