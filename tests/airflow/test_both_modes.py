@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 import pytest
 
@@ -29,6 +30,11 @@ def test_an_example_gives_the_same_xcom_and_log_in_both_modes(
         xcoms = client.xcoms(dag_id, run_id, task_id)
         assert xcoms.pop("flow_run_id")
         assert xcoms.pop("job_name")
+        assert run_id in unquote(xcoms.pop("_link_FlowRunsLink"))
+        # The addresses have the Job's own names and times.
+        assert xcoms.pop("_link_KubernetesLink")
+        assert xcoms.pop("_link_LogsLink")
+        assert xcoms["outcome"].pop("pod")
         assert xcoms["outcome"].pop("started_at") <= xcoms["outcome"].pop("finished_at")
         messages = client.log_messages(dag_id, run_id, task_id)
         lines = [

@@ -18,7 +18,7 @@ from airflow.sdk.definitions._internal.contextmanager import DagContext
 
 from flowjob import exceptions, flow_run
 from flowjob.status import diagnosis
-from flowjob.worker import xcom
+from flowjob.worker import run_links, xcom
 
 CHECKOUT = Path(__file__).parents[2]
 DOCS = CHECKOUT / "docs"
@@ -207,5 +207,5 @@ def test_each_setting_is_listed() -> None:
     source = "".join(file.read_text() for file in (CHECKOUT / "provider").rglob("*.py"))
     found = re.findall(r'conf\.get\w*\(\s*"flowjob", "(\w+)"', source)
     assert found
-    for name in found:
+    for name in (*found, *run_links.SETTINGS.values()):
         assert f"`[flowjob] {name}`" in page, name

@@ -51,7 +51,7 @@ class Outcome:
     :param message: the cause as a sentence that begins with it; None on success.
     :param facts: what else there is to know of it, a sentence each.
     :param remedy: what helps, where that is well known.
-    :param pod: the pod that failed, if one did.
+    :param pod: the pod whose flow decided, or the pod that failed.
     :param node: that pod's node.
     :param container: the container that failed, if one did.
     :param exit_code: exit code of the flow container, None where no pod told one.
@@ -106,7 +106,9 @@ def outcome_of(observation: Observation) -> Outcome:
     pod = _deciding_pod(observation, cause)
     facts = _facts(pod, terminated_state(pod) or {}) if pod else {}
     if cause is None:
-        return Outcome(SUCCEEDED, **facts, indexed_messages=messages_by_index(observation))
+        place = {} if pod is None else _place(pod)
+        messages = messages_by_index(observation)
+        return Outcome(SUCCEEDED, **place, **facts, indexed_messages=messages)
     return Outcome(FAILED, **_told(cause), **facts)
 
 
@@ -121,7 +123,8 @@ def outcome_of_flow(observation: Observation) -> Outcome | None:
         if state is None or not running_beside_ended_flow(pod):
             continue
         if state["exitCode"] == 0:
-            return Outcome(SUCCEEDED, **_facts(pod, state), job_is_active=True)
+            facts = {**_place(pod), **_facts(pod, state)}
+            return Outcome(SUCCEEDED, **facts, job_is_active=True)
         return _failed_before_its_job(pod, state)
     return None
 
@@ -174,6 +177,11 @@ def _facts(pod: KubernetesObject, state: KubernetesObject) -> dict[str, Any]:
         "termination_message": "" if is_doubtful(state) else state.get("message") or "",
         "result_limit": termination_message_limit(pod["spec"]),
     }
+
+
+def _place(pod: KubernetesObject) -> dict[str, Any]:
+    """Say where the flow has run; of one that failed, its cause says so."""
+    return {"pod": pod["metadata"]["name"], "node": (pod.get("spec") or {}).get("nodeName")}
 
 
 def _told(cause: Diagnosis) -> dict[str, Any]:

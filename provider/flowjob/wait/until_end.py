@@ -223,6 +223,7 @@ async def wait_for_outcome(
     startup_timeout: float | None,
     wait_for: str,
     exit_codes: Collection[int] = (),
+    on_change: Callable[[Observation], None] = lambda news: None,
 ) -> Outcome:
     """Wait until the flow run is over, and emit the lines of its containers meanwhile.
 
@@ -230,17 +231,22 @@ async def wait_for_outcome(
     :param job: the Job as it was created or found.
     :param emit: takes each line of the log.
     :param selection: of which containers.
-    :param startup_timeout: see ``wait_for_end``, as for ``wait_for`` and ``exit_codes``.
+    :param startup_timeout: see ``wait_for_end``, as for the rest.
     :raises ClusterError: the API server is away for too long, or refuses to tell.
     """
     flow_log = FlowLog(cluster, selection, emit)
+
+    def see(news: Observation) -> None:
+        flow_log.see(news)
+        on_change(news)
+
     try:
         async with watch_of(cluster, job) as watch:
             _, outcome = await wait_for_end(
                 cluster,
                 watch,
                 job,
-                flow_log.see,
+                see,
                 startup_timeout=startup_timeout,
                 wait_for=wait_for,
                 exit_codes=exit_codes,

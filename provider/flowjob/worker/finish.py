@@ -62,6 +62,8 @@ def finish(
     :raises ResultError: the flow's result is none.
     """
     job, outcome, on_finish = end.job, end.outcome, arguments.job.on_finish
+    if job is not None:
+        xcoms.push_links(job, outcome)
     try:
         result = _result(session, arguments, xcoms, outcome, log)
     except (FlowJobError, airflow_exception("AirflowSkipException")):

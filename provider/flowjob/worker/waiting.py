@@ -25,6 +25,7 @@ from flowjob.wait.until_end import wait_for_outcome
 from flowjob.worker.arguments import TryArguments
 from flowjob.worker.context import airflow_exception, airflow_variables, shortest_deferral
 from flowjob.worker.flow_lines import show_line
+from flowjob.worker.place_links import PlaceLinks
 from flowjob.worker.remote import OwnRemoteRun, own_remote_run
 from flowjob.worker.session import WorkerSession
 from flowjob.worker.trigger_event import outcome_of_event
@@ -103,6 +104,7 @@ class Waiting:
         _check(self._arguments, self._task_id, self._log)
         job = self._launch(connect)
         self._xcoms.push_job(job)
+        self._xcoms.push_links(job)
         if self._remote is not None and self._remote.run is not None:
             self._xcoms.push_remote_run(self._remote.run)
         if self._arguments.deferrable and is_active(job):
@@ -258,6 +260,7 @@ class Waiting:
         :raises AirflowTaskTimeout: it does.
         """
         arguments, session = self._arguments, self._session
+        links = PlaceLinks(self._xcoms, job)
         outcome = wait_for_outcome(
             session.cluster,
             job,
@@ -266,12 +269,16 @@ class Waiting:
             startup_timeout=arguments.startup_timeout,
             wait_for=arguments.wait_for,
             exit_codes=arguments.skip_on_exit_code,
+            on_change=links.see,
         )
         limit = None if deadline is None else max(deadline - time.time(), 0)
         try:
-            return session.run(asyncio.wait_for(session.execution.wait(outcome), limit))
+            ended = session.run(asyncio.wait_for(session.execution.wait(outcome), limit))
         except TimeoutError:
             raise airflow_exception("AirflowTaskTimeout")("the flow run took too long") from None
+        # A kill or a time-out does not wait for them.
+        session.run(links.close())
+        return ended
 
     def _collect_log(
         self, job: KubernetesObject, *, is_over: bool, without: Collection[str] = ()

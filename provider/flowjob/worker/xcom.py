@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,13 @@ from flowjob.flow_run import flow_run_id_of
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.remote_run import RemoteRun, RemoteState
 from flowjob.status.outcome import Outcome
-from flowjob.worker.context import airflow_exception, map_index_of
+from flowjob.worker import run_links
+from flowjob.worker.context import airflow_exception, flow_run_of, map_index_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
 
 # As soon as the Job exists.
 FLOW_RUN_ID, JOB_NAME, NAMESPACE = "flow_run_id", "job_name", "namespace"
@@ -32,7 +36,7 @@ ADOPTED_BY = "adopted_by"
 # What no result may take the place of, where Airflow makes an XCom of each of its keys.
 OWN_KEYS = frozenset(
     {FLOW_RUN_ID, JOB_NAME, NAMESPACE, STATUS, OUTCOME, LOG_POSITIONS, DEADLINE, ADOPTED_BY}
-    | {REMOTE_RUN, REMOTE_LINK, "return_value"}
+    | {REMOTE_RUN, REMOTE_LINK, run_links.FLOW_RUNS_LINK, *run_links.SETTINGS, "return_value"}
 )
 
 # Seconds between pushes that met their own repetition.
@@ -46,6 +50,7 @@ class XComs:
     """
 
     def __init__(self, context: Context) -> None:
+        self._context = context
         self._ti = context["ti"]
         self._map_index = map_index_of(context)
 
@@ -60,6 +65,27 @@ class XComs:
         """Say how the flow run ended."""
         self._push(STATUS, outcome.status)
         self._push(OUTCOME, outcome.to_dict())
+
+    def push_links(self, job: KubernetesObject, outcome: Outcome | None = None) -> None:
+        """Say where the flow run is seen: once it has a Job, and again when more is known.
+
+        What is wrong with a template is said the first time, and costs no more than its link.
+
+        :param outcome: where the flow run is, or how it ended; None: it has just begun.
+        """
+        if outcome is None:
+            self._push(
+                run_links.FLOW_RUNS_LINK,
+                run_links.page_of(flow_run_of(self._context).task_instance),
+            )
+        for name, template in run_links.templates().items():
+            if outcome is not None and not run_links.is_known_later(template):
+                continue
+            try:
+                self._push(name, run_links.link_of(template, run_links.facts_of(job, outcome)))
+            except run_links.LinkTemplateError as error:
+                setting = run_links.SETTINGS[name]
+                log.warning("[flowjob] %s %s: its link is left out", setting, error)
 
     def push_remote_run(self, run: RemoteRun, state: RemoteState | None = None) -> None:
         """Say what another system knows the flow run by, and how it has ended there."""

@@ -26,6 +26,12 @@ from tests.support.wait import wait_for
 
 _START_SECONDS = 180.0
 _AIRFLOW = (sys.executable, "-m", "airflow")
+# A page that answers, whatever is asked of it.
+CONSOLE = "/api/v2/version?of="
+_CONSOLES = (
+    ("job", "&namespace={namespace}&name={job_name}"),
+    ("log", "&id={flow_run_id}&pod={pod}&node={node}&from={started_at}&to={finished_at}"),
+)
 # What the health report calls the programs other than the API server.
 _HEALTH_NAMES = ("scheduler", "dag_processor", "triggerer")
 
@@ -263,7 +269,9 @@ class AirflowInstance:
                 "refresh_interval": 10,
             },
             "database": {**self._database_settings()},
-            "flowjob": {"airflow_name": f"test-{secrets.token_hex(8)}", "preload": True},
+            "flowjob": {"airflow_name": f"test-{secrets.token_hex(8)}", "preload": True}
+            # Consoles that are here: a page of Airflow's own that needs no console's data.
+            | {f"{kind}_url": f"{self.url}{CONSOLE}{kind}" + query for kind, query in _CONSOLES},
             "logging": {"base_log_folder": self.home / "logs"},
             "scheduler": {
                 "job_heartbeat_sec": 2,

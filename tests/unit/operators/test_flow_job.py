@@ -14,7 +14,8 @@ from airflow.serialization import serialized_objects
 from flowjob.exceptions import FlowError, JobSpecError
 from flowjob.flows import PrefectDeployment, PythonFlow
 from flowjob.operators.flow_job import FlowJobOperator
-from flowjob.worker.xcom import REMOTE_LINK
+from flowjob.worker.run_links import FLOW_RUNS_LINK, SETTINGS
+from flowjob.worker.xcom import OWN_KEYS, REMOTE_LINK
 from tests.unit.spec.test_job_spec import SPEC
 
 SPEC_DICT = {
@@ -270,13 +271,12 @@ def test_each_flow_of_a_mapped_task_is_rendered_by_itself(dag: DAG) -> None:
         assert operator.flow == PythonFlow(f"flows.{image}:run")
 
 
-def test_only_a_flow_run_that_prefect_shows_has_a_button(dag: DAG) -> None:
+def test_a_task_has_a_button_for_each_place_where_its_flow_run_is_seen(dag: DAG) -> None:
     plain = FlowJobOperator(task_id="plain", dag=dag, job_spec=SPEC_DICT, flow=["true"])
     flow = PrefectDeployment("sales/EU")
     deployment = FlowJobOperator(task_id="deployment", dag=dag, job_spec=SPEC_DICT, flow=flow)
-    assert plain.operator_extra_links == ()
-    assert [link.name for link in deployment.operator_extra_links] == ["Prefect"]
-    assert [link.xcom_key for link in deployment.operator_extra_links] == [REMOTE_LINK]
+    assert [link.name for link in plain.operator_extra_links] == ["Flow runs"]
+    assert [link.name for link in deployment.operator_extra_links] == ["Flow runs", "Prefect"]
     with dag:
         mapped = FlowJobOperator.partial(task_id="mapped", job_spec_file="x.yaml", flow=flow)
         mapped.expand(image=["a", "b"])
@@ -287,8 +287,20 @@ def test_only_a_flow_run_that_prefect_shows_has_a_button(dag: DAG) -> None:
     links = {
         each["__var"]["task_id"]: each["__var"].get("_operator_extra_links") for each in stored
     }
-    assert links == {
-        "plain": None,
-        "deployment": {"Prefect": REMOTE_LINK},
-        "mapped": {"Prefect": REMOTE_LINK},
-    }
+    both = {"Flow runs": FLOW_RUNS_LINK, "Prefect": REMOTE_LINK}
+    assert links == {"plain": {"Flow runs": FLOW_RUNS_LINK}, "deployment": both, "mapped": both}
+
+
+def test_a_console_has_its_button_where_airflows_settings_name_it(
+    dag: DAG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__FLOWJOB__JOB_URL", "https://console/{namespace}/{job_name}")
+    monkeypatch.setenv("AIRFLOW__FLOWJOB__LOG_URL", " ")
+    task = FlowJobOperator(task_id="task", dag=dag, job_spec=SPEC_DICT, flow=["true"])
+    links = {link.name: link.xcom_key for link in task.operator_extra_links}
+    assert links == {"Flow runs": FLOW_RUNS_LINK, "Kubernetes": "_link_KubernetesLink"}
+    monkeypatch.setenv("AIRFLOW__FLOWJOB__LOG_URL", "https://logs/{pod}")
+    links = {link.name: link.xcom_key for link in task.operator_extra_links}
+    assert list(links) == ["Flow runs", "Kubernetes", "Logs"]
+    assert set(links.values()) == {FLOW_RUNS_LINK, *SETTINGS}
+    assert set(links.values()) <= OWN_KEYS

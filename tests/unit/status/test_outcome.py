@@ -75,15 +75,16 @@ def test_a_job_that_completed_and_was_then_collected_succeeded() -> None:
     assert outcome_of(observation).status == "succeeded"
 
 
-def test_success_tells_times_exit_code_and_result() -> None:
+def test_success_tells_place_times_exit_code_and_result() -> None:
     pods = {"a": ended("a", 1, "2"), "b": ended("b", 0, "3", "Completed", message="{}")}
+    pods["b"]["spec"]["nodeName"] = "n"
     outcome = outcome_of(Observation(job(("Complete", "True")), pods))
     assert outcome.to_dict() == {
         "status": "succeeded",
         "reason": None,
         "message": None,
-        "pod": None,
-        "node": None,
+        "pod": "b",
+        "node": "n",
         "container": None,
         "exit_code": 0,
         "started_at": "1",
