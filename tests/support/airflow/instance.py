@@ -126,6 +126,16 @@ class AirflowInstance:
             self.wait_until_healthy()
             self.client.prepare_for_tasks(_START_SECONDS)
 
+    def another_api_server(self, log_file: Path, settings: Mapping[str, str]) -> Component:
+        """Return a further API server of this Airflow, with some settings of its own."""
+        return Component(
+            "Airflow api-server (another)",
+            [*_AIRFLOW, "api-server"],
+            log_file=log_file,
+            environment={**self.environment, **settings},
+            guard=self._guard,
+        )
+
     def launch(self) -> None:
         """Create the database and start the four programs, without waiting for them."""
         self._create_database()
