@@ -40,15 +40,15 @@ down: setup ## Stop what `make up` started
 
 .PHONY: test
 ifeq ($(strip $(TESTS)),)
-test: lint types contracts setup-postgres build ## Run all checks and tests, or those in TESTS=...
+test: lint types contracts setup-all build ## Run all checks and tests, or those in TESTS=...
 	$(BIN)/pytest -n $(WORKERS)
 else
-test: setup-postgres
+test: setup-all
 	$(BIN)/pytest $(TESTS)
 endif
 
 .PHONY: test-random
-test-random: setup-postgres build ## Run all tests, or those in TESTS=..., in a random order (SEED=...)
+test-random: setup-all build ## Run all tests, or those in TESTS=..., in a random order (SEED=...)
 	$(BIN)/pytest -n $(WORKERS) --shuffle $(SEED) $(TESTS)
 
 .PHONY: unit
@@ -74,7 +74,7 @@ docs: setup ## Build the documentation into docs/_build; a warning is an error
 
 .PHONY: test-oldest
 test-oldest: ## Run the unit and Airflow tests with the oldest versions supported
-	@$(PYTHON) -m tests.setup --postgres --venv .venv-oldest --constraints constraints-oldest.txt
+	@$(PYTHON) -m tests.setup --postgres --browser --venv .venv-oldest --constraints constraints-oldest.txt
 	$(OLDEST)/pytest -n $(WORKERS) tests/unit tests/airflow
 
 .PHONY: test-matrix
@@ -138,6 +138,10 @@ setup:
 .PHONY: setup-postgres
 setup-postgres:
 	@$(PYTHON) -m tests.setup --postgres
+
+.PHONY: setup-all
+setup-all:
+	@$(PYTHON) -m tests.setup --postgres --browser
 
 # What takes minutes the first time, where its progress is seen.
 .PHONY: build

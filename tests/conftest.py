@@ -4,5 +4,6 @@ pytest_plugins = [
     "tests.support.cluster",
     "tests.support.airflow.fixtures",
     "tests.support.airflow.world",
+    "tests.support.browser",
     "tests.support.side_by_side",
 ]

@@ -25,12 +25,16 @@ def main() -> int:
     parser.add_argument("--venv", default=".venv")
     parser.add_argument("--constraints", default="constraints.txt")
     parser.add_argument("--postgres", action="store_true", help="also install Postgres")
+    parser.add_argument("--browser", action="store_true", help="also install Chromium")
     arguments = parser.parse_args()
     try:
         virtual_environment.ensure(_CHECKOUT / arguments.venv, _CHECKOUT / arguments.constraints)
         # Who brings a cluster of their own is promised that nothing is installed.
-        if arguments.postgres and not os.environ.get("KUBECONFIG"):
+        may_install = not os.environ.get("KUBECONFIG")
+        if arguments.postgres and may_install:
             debian.ensure_postgres()
+        if arguments.browser and may_install:
+            debian.ensure_chromium()
     except (virtual_environment.SetupError, debian.PackageError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -57,6 +57,12 @@ def ensure_postgres() -> None:
             install("postgresql")
 
 
+def ensure_chromium() -> None:
+    """Install Chromium if it is missing and can be installed; see ``ensure_postgres``."""
+    if shutil.which("chromium") is None and can_install():
+        install("chromium")
+
+
 @contextmanager
 def _without_a_server_of_its_own() -> Iterator[None]:
     """Keep the package from making a database cluster, and so from starting a server for it."""
