@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 # Of what most operators leave as it is; there may be thousands in a DAG file.
 _DEFAULTS = (600, None, "keep", "job", "flow")
 
+_WITHOUT_FRAMES = WithoutFrames()
 # Airflow resumes a task so when its trigger failed or timed out.
 _TRIGGER_FAILED = "__fail__"
 
@@ -165,7 +166,7 @@ class FlowJobOperator(Lineage, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         task_id = self.task_id
-        with WithoutFrames():
+        with _WITHOUT_FRAMES:
             if job_spec is not None or env is not None:
                 check_default_args(self.get_dag(), job_spec=job_spec, env=env)
             # All at once: Airflow's __setattr__ has nothing to do with them yet, and takes as long
@@ -175,7 +176,7 @@ class FlowJobOperator(Lineage, BaseOperator):
                 template_job_spec=template_job_spec,
                 image=image if type(image) is str else read_image(task_id, image),
                 # Airflow renders it in place, and gives one to all the operators of a mapped task.
-                flow=copy.copy(flow) if isinstance(flow, Flow) else flow,
+                flow=flow if type(flow) is list or not isinstance(flow, Flow) else copy.copy(flow),
                 parameters=parameters,
                 env=env and read_env(task_id, env),
                 container_overrides=container_overrides,
@@ -212,7 +213,7 @@ class FlowJobOperator(Lineage, BaseOperator):
 
         :raises JobSpecError: a ``job_spec`` is given, which Airflow would store in its database.
         """
-        with WithoutFrames():
+        with _WITHOUT_FRAMES:
             check_partial(kwargs)
             if "image" in kwargs:
                 kwargs["image"] = read_image(kwargs["task_id"], kwargs["image"])
@@ -259,7 +260,7 @@ class FlowJobOperator(Lineage, BaseOperator):
     ) -> Any:
         """Go on also where the trigger failed or timed out (Airflow calls this)."""
         if next_method != _TRIGGER_FAILED:
-            with WithoutFrames():
+            with _WITHOUT_FRAMES:
                 return super().resume_execution(next_method, next_kwargs, context)
         with self._enter(context) as task_try:
             return hand_on(self, task_try.resume(next_kwargs or {}))
