@@ -59,3 +59,14 @@ def test_without_xcom_push_any_termination_message_will_do(xcoms: Xcoms) -> None
     found = xcoms("ignores")
     assert found["status"] == "succeeded"
     assert "return_value" not in found
+
+
+def test_an_assets_event_has_the_flow_run_and_its_result_where_that_is_wanted(
+    airflow: AirflowInstance, run_id: str, xcoms: Xcoms
+) -> None:
+    for task_id, result in (("outputs", {"rows": 3, "file": "a"}), ("ignores", None)):
+        params = {"source_dag_id": "results", "source_run_id": run_id, "source_task_id": task_id}
+        answer = airflow.client.request("GET", "assets/events", params=params)
+        (event,) = answer["asset_events"]
+        expected = {"flow_run_id": xcoms(task_id)["flow_run_id"], "result": result}
+        assert {name: event["extra"].get(name) for name in expected} == expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from airflow.sdk import DAG, task, task_group
+from airflow.sdk import DAG, Asset, task, task_group
 
 from flowjob.operators.flow_job import FlowJobOperator
 
@@ -40,7 +40,12 @@ with DAG("results", schedule=None):
     received(regions.output)
 
     outputs = FlowJobOperator(
-        task_id="outputs", flow=writes('{"rows": 3, "file": "a"}'), multiple_outputs=True, **COMMON
+        task_id="outputs",
+        flow=writes('{"rows": 3, "file": "a"}'),
+        multiple_outputs=True,
+        # Defined below.
+        outlets=[Asset.ref(name="of_results")],
+        **COMMON,
     )
     # Typed as an XComArg that cannot be indexed, which it can.
     output: Any = outputs.output
@@ -62,5 +67,6 @@ with DAG("results", schedule=None):
         task_id="ignores",
         flow=["sh", "-c", "echo done > $FLOW_RESULT_PATH"],
         do_xcom_push=False,
+        outlets=[Asset("of_results")],
         **COMMON,
     )
