@@ -165,6 +165,16 @@ def test_flows_are_set_up_branched_on_and_cleaned_up_after_in_both_modes(
         assert "Cleaned up" in ran.log("clean_up")
         assert ran.task("measure")["pool"] == "default_pool"
 
+    # A flow that is cleared is set up and cleaned up after once more.
+    before = [ran.xcoms("measure")["flow_run_id"] for ran in in_both]
+    for ran in in_both:
+        ran.airflow.client.clear(ran.dag_id, ran.run_id, ["measure"], include_downstream=True)
+    for ran, flow_run_id in zip(in_both, before, strict=True):
+        assert ran.airflow.client.wait_for_run(ran.dag_id, ran.run_id, timeout=240) == "success"
+        assert ran.xcoms("measure")["flow_run_id"] != flow_run_id
+        tries = {name: ran.task(name)["try_number"] for name in ("prepare", "measure", "clean_up")}
+        assert set(tries.values()) == {2}, tries
+
 
 def test_what_was_set_up_is_cleaned_up_after_a_flow_that_failed_in_both_modes(run: Run) -> None:
     for ran in run("composed_flows", conf={"rows": -1}, state="failed"):
