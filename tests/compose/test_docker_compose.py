@@ -70,8 +70,9 @@ def test_nothing_is_published_beyond_this_machine(services: dict[str, Any]) -> N
 def test_airflow_runs_from_an_image_with_this_package(services: dict[str, Any], name: str) -> None:
     build = services[name]["build"]
     assert build["context"] == str(CHECKOUT)
-    assert "${AIRFLOW_IMAGE}" in build["dockerfile_inline"]
-    assert "/opt/flowjob" in build["dockerfile_inline"]
+    dockerfile = (CHECKOUT / build["dockerfile"]).read_text()
+    assert "FROM ${AIRFLOW_IMAGE}" in dockerfile
+    assert "/opt/flowjob" in dockerfile
     assert build["args"]["AIRFLOW_IMAGE"].startswith("apache/airflow:3.")
 
 

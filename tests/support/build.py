@@ -8,6 +8,7 @@ import os
 import sys
 
 from tests.compose.program import compose_command
+from tests.support.kustomize import kustomize
 from tests.support.node import node
 from tests.support.node.errors import NodeError
 from tests.support.prefect import GENERATIONS, prefect_packages
@@ -20,6 +21,7 @@ def main() -> int:
         if not os.environ.get("KUBECONFIG"):
             node.build()
         compose_command()
+        kustomize()
         for generation in GENERATIONS:
             prefect_packages(generation)
     except NodeError as error:
