@@ -2,6 +2,7 @@
 
 import datetime
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +30,14 @@ class KeyPair:
 
 
 class CertificateAuthority:
-    """Signs the certificates of the node's servers and clients, all in one folder."""
+    """Signs the certificates of the node's servers and clients, all in one folder.
 
-    def __init__(self, folder: Path) -> None:
+    :param names: by which the servers are reached, too.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str] = ()) -> None:
         self._folder = folder
+        self._server_names = (*_SERVER_NAMES, *names)
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "flowjob test node")])
         self.certificate = folder / "ca.crt"
@@ -47,7 +52,7 @@ class CertificateAuthority:
         attributes = [x509.NameAttribute(NameOID.COMMON_NAME, user)]
         if group is not None:
             attributes.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
-        names: list[x509.GeneralName] = [x509.DNSName(name) for name in _SERVER_NAMES]
+        names: list[x509.GeneralName] = [x509.DNSName(name) for name in self._server_names]
         names += [x509.IPAddress(ipaddress.ip_address(text)) for text in _SERVER_ADDRESSES]
         builder = self._builder(x509.Name(attributes), key)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), False)

@@ -1,6 +1,7 @@
 """The configuration files and command lines of the node's components."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,8 @@ class Configuration:
 
     folder: Path
     network: Network
+    # By which the API server is reached, beside this machine's own.
+    names: Sequence[str] = ()
 
     @property
     def kubeconfig(self) -> Path:
@@ -46,7 +49,7 @@ class Configuration:
     def write(self) -> None:
         """Write all certificates and configuration files."""
         self.pki.mkdir()
-        authority = CertificateAuthority(self.pki)
+        authority = CertificateAuthority(self.pki, self.names)
         authority.issue("api-server", "kube-apiserver")
         authority.issue("kubelet-server", "kubelet")
         authority.issue("kubelet-client", "kube-apiserver-kubelet-client", "system:masters")

@@ -11,7 +11,7 @@ import signal
 import ssl
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,14 @@ _MARK_FILE = "flowjob-node"
 
 
 class Node:
-    """A node that runs, or is to run, in `folder`."""
+    """A node that runs, or is to run, in `folder`.
 
-    def __init__(self, folder: Path) -> None:
+    :param names: by which its API server is to be reached, beside this machine's own.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str] = ()) -> None:
         self.folder = folder.resolve()
+        self._names = names
         self._sandbox = Sandbox(self.folder)
 
     @property
@@ -170,7 +174,7 @@ class Node:
     ) -> None:
         (self.folder / _MARK_FILE).touch()
         (self.folder / "log").mkdir()
-        configuration = Configuration(self.folder, claim_network(self.folder))
+        configuration = Configuration(self.folder, claim_network(self.folder), self._names)
         configuration.write()
         report(f"the network is {configuration.network.bridge}, {configuration.network.subnet}")
         create_cgroups(self.folder)
