@@ -144,8 +144,8 @@ def test_a_flow_run_succeeds_and_its_result_comes_back(
         flow_run = agreed(prefect, xcoms)
         assert (xcoms["status"], flow_run["state_type"]) == ("succeeded", "COMPLETED")
         assert xcoms["return_value"] == {"region": "eu", "rows": 3}
-        link = {"Prefect": xcoms["remote_run"]["url"]}
-        assert client.extra_links(run.dag_id, run.run_id, "flow") == link
+        links = client.extra_links(run.dag_id, run.run_id, "flow")
+        assert links["Prefect"] == xcoms["remote_run"]["url"]
         job = batch_v1.read_namespaced_job(xcoms["job_name"], xcoms["namespace"])
         for labels in (job.metadata.labels, job.spec.template.metadata.labels):
             assert labels["prefect.io/flow-run-id"] == flow_run["id"]
