@@ -82,6 +82,8 @@ def _flow_runs(
     )
     with create_session() as session:
         readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
+        if dag_id and dag_id not in readable:
+            raise HTTPException(403, "Forbidden")
         found, more = find_flow_runs(session, readable, wanted, limit=limit, offset=offset)
         return {"flow_runs": [shown(each) for each in found], "more": more}
 

@@ -89,17 +89,18 @@ def find_log(key: TaskInstanceKey) -> LogPlace | None:
     )
     with create_session() as session:
         found, _ = find_flow_runs(session, [key.dag_id], wanted, limit=1, offset=0)
-        conn_id = session.scalar(_connection_of(key))
+        rendered = session.scalar(_rendered_fields_of(key))
+    conn_id = (rendered or {}).get("kubernetes_conn_id")
     if not found or not isinstance(conn_id, str):
         return None
     run = shown(found[0])
     return LogPlace(conn_id, run["namespace"], run["job_name"], run["flow_run_id"])
 
 
-def _connection_of(key: TaskInstanceKey) -> Select[Any]:
-    """Ask for the connection that the task has named, as Airflow keeps what it has rendered."""
+def _rendered_fields_of(key: TaskInstanceKey) -> Select[Any]:
+    """Ask for what the task has named, its connection included, as Airflow keeps it."""
     fields = RenderedTaskInstanceFields
-    query = select(fields.rendered_fields["kubernetes_conn_id"].as_string())
+    query = select(fields.rendered_fields)
     for name in ("dag_id", "run_id", "task_id", "map_index"):
         query = query.where(getattr(fields, name) == getattr(key, name))
     return query

@@ -12,7 +12,7 @@ const form = document.getElementById("filters");
 const told = document.getElementById("told");
 const table = document.querySelector("table");
 const pages = document.getElementById("pages");
-const context = contextOf(new URLSearchParams(location.search));
+const context = contextOf(location.search);
 let offset = 0;
 let asked = 0;
 let typing = 0;
@@ -20,11 +20,25 @@ let runs = [];
 // The cells with the durations of those that go on.
 let goingOn = [];
 
-// What the tab of a DAG, a run or a task instance is of. Airflow leaves what it does not know.
-function contextOf(given) {
+// What the tab of a DAG, a run or a task instance is of. Airflow leaves what it does not know, and
+// quotes what it knows since 3.2 alone: a plus is never a space here.
+function contextOf(query) {
   const names = ["dag_id", "run_id", "task_id", "map_index"];
-  const found = names.map((name) => [name, given.get(name)]);
-  return Object.fromEntries(found.filter(([, value]) => value && !/^\{[A-Z_]+\}$/.test(value)));
+  const found = {};
+  for (const part of query.slice(1).split("&")) {
+    const [name, ...rest] = part.split("=");
+    const value = unquoted(rest.join("="));
+    if (names.includes(name) && value && !/^\{[A-Z_]+\}$/.test(value)) found[name] = value;
+  }
+  return found;
+}
+
+function unquoted(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 // --- Airflow's frame --------------------------------------------------------------------------
