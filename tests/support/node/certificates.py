@@ -18,6 +18,16 @@ _SERVER_NAMES = (
     "kubernetes.default",
     "kubernetes.default.svc",
 )
+_SIGNS = x509.KeyUsage(
+    digital_signature=True,
+    key_cert_sign=True,
+    crl_sign=True,
+    **dict.fromkeys(
+        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False
+    ),
+    encipher_only=False,
+    decipher_only=False,
+)
 _SERVER_ADDRESSES = ("127.0.0.1", "10.96.0.1")
 
 
@@ -43,6 +53,9 @@ class CertificateAuthority:
         self.certificate = folder / "ca.crt"
         builder = self._builder(self._name, self._key)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        builder = builder.add_extension(_SIGNS, True)
+        identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+        builder = builder.add_extension(identifier, False)
         certificate = builder.sign(self._key, hashes.SHA256())
         self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
@@ -56,6 +69,9 @@ class CertificateAuthority:
         names += [x509.IPAddress(ipaddress.ip_address(text)) for text in _SERVER_ADDRESSES]
         builder = self._builder(x509.Name(attributes), key)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
+        # Which Python 3.13 asks for.
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.add_extension(issuer, False)
         certificate = builder.sign(self._key, hashes.SHA256())
         pair = KeyPair(self._folder / f"{file_name}.crt", self._folder / f"{file_name}.key")
         pair.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
