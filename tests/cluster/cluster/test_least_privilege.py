@@ -18,21 +18,22 @@ from tests.support.flow_runs import SPEC, FlowRuns, connect, new_flow_run
 from tests.support.keyed_flows import Launches
 from tests.support.wait import wait_for
 
-EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
+RBAC = Path(__file__).parents[3] / "deploy" / "rbac"
 
 
 def rules_of(file: str) -> list[dict[str, Any]]:
-    rules: list[dict[str, Any]] = yaml.safe_load((EXAMPLES / file).read_text())["rules"]
+    role, *_ = yaml.safe_load_all((RBAC / file).read_text())
+    rules: list[dict[str, Any]] = role["rules"]
     return rules
 
 
 def rules_of_docs() -> list[dict[str, Any]]:
-    return rules_of("role.yaml")
+    return rules_of("worker.yaml")
 
 
 def rule_of_docs_for_keys() -> list[dict[str, Any]]:
     """Return the rule that only a flow needs which has a key."""
-    return rules_of("role_for_keys.yaml")
+    return rules_of("secrets/role.yaml")
 
 
 def requested(audit_log: AuditLog, **own: Any) -> set[tuple[str, str]]:
