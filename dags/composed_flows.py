@@ -35,7 +35,9 @@ with DAG(
     params={"rows": Param(3, type="integer")},
     # Numbers arrive as numbers.
     render_template_as_native_obj=True,
-    tags=["flowjob"],
+    default_args={"owner": "platform"},
+    owner_links={"platform": "mailto:platform@example.com"},
+    tags=["flowjob", "composition"],
     doc_md=__doc__,
 ):
     prepare = FlowJobOperator(

@@ -26,7 +26,9 @@ with DAG(
         interval=timedelta(seconds=3),
         callback=SyncCallback(tell),
     ),
-    tags=["flowjob"],
+    default_args={"owner": "platform"},
+    owner_links={"platform": "mailto:platform@example.com"},
+    tags=["flowjob", "deadline"],
     doc_md=__doc__,
 ):
     FlowJobOperator(

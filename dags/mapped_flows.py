@@ -14,7 +14,14 @@ COMMON: dict[str, Any] = {
     "image": os.environ.get("FLOW_IMAGE", "gcr.io/dev/sales-flows:0.1.0"),
 }
 
-with DAG("mapped_flows", schedule=None, tags=["flowjob"], doc_md=__doc__):
+with DAG(
+    "mapped_flows",
+    schedule=None,
+    default_args={"owner": "sales"},
+    owner_links={"sales": "mailto:sales@example.com"},
+    tags=["flowjob", "mapping"],
+    doc_md=__doc__,
+):
     # Known when the DAG is written; the UI shows each by its year in place of a number.
     FlowJobOperator.partial(
         task_id="years",

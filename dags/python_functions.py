@@ -32,7 +32,14 @@ def total(found: list[dict[str, int]], factor: int) -> int:
     return factor * sum(each["rows"] for each in found)
 
 
-with DAG("python_functions", schedule=None, tags=["flowjob"], doc_md=__doc__) as dag:
+with DAG(
+    "python_functions",
+    schedule=None,
+    default_args={"owner": "sales"},
+    owner_links={"sales": "mailto:sales@example.com"},
+    tags=["flowjob", "decorator"],
+    doc_md=__doc__,
+) as dag:
     # One flow for each region, and one with the results of all.
     total(sales.expand(region=regions()), factor=10)
 

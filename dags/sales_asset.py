@@ -15,7 +15,14 @@ COMMON: dict[str, Any] = {
 }
 SALES = Asset("sales", uri="s3://warehouse/sales")
 
-with DAG("sales_asset", schedule=None, tags=["flowjob"], doc_md=__doc__):
+with DAG(
+    "sales_asset",
+    schedule=None,
+    default_args={"owner": "sales"},
+    owner_links={"sales": "mailto:sales@example.com"},
+    tags=["flowjob", "assets"],
+    doc_md=__doc__,
+):
     # The asset's event has the flow run's id and the flow's result in its extra.
     FlowJobOperator(
         task_id="sales",
@@ -24,7 +31,14 @@ with DAG("sales_asset", schedule=None, tags=["flowjob"], doc_md=__doc__):
         **COMMON,
     )
 
-with DAG("sales_report", schedule=[SALES], tags=["flowjob"], doc_md=__doc__):
+with DAG(
+    "sales_report",
+    schedule=[SALES],
+    default_args={"owner": "sales"},
+    owner_links={"sales": "mailto:sales@example.com"},
+    tags=["flowjob", "assets"],
+    doc_md=__doc__,
+):
     FlowJobOperator(
         task_id="report",
         flow=["sh", "-c", "echo There are $ROWS rows in $FILE"],

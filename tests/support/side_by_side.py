@@ -26,9 +26,16 @@ _FIRST = (
     "tests/cluster/",
     "tests/airflow/",
 )
-# Its files share an Airflow; all other files are groups of their own.
+# Its files share an Airflow, or two in the second group; all other files are groups of their own.
 _GROUP = "tests/airflow/"
-_OWN_GROUPS = _FIRST[:2]
+_IN_BOTH_MODES = (
+    "tests/airflow/test_backfill.py",
+    "tests/airflow/test_both_modes.py",
+    "tests/airflow/test_composition.py",
+    "tests/airflow/test_other_airflows.py",
+    "tests/airflow/test_privacy.py",
+)
+_OWN_GROUPS = (*_FIRST[:2], "tests/airflow/test_prefect_known.py")
 # Seconds that the workers have to stop their clusters and Airflows after a Ctrl-C.
 _ENDING_SECONDS = 60
 
@@ -36,6 +43,8 @@ _ENDING_SECONDS = 60
 def _group(nodeid: str) -> str:
     """Return the name of the group that a test belongs to."""
     file = nodeid.partition("::")[0]
+    if file in _IN_BOTH_MODES:
+        return f"{_GROUP} in both modes"
     return _GROUP if file.startswith(_GROUP) and file not in _OWN_GROUPS else file
 
 
