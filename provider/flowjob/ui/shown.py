@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from flowjob.flow_run import TaskInstanceKey
-from flowjob.worker.xcom import OUTCOME, STATUS
+from flowjob.worker.run_links import KUBERNETES_LINK, LOGS_LINK
+from flowjob.worker.xcom import JOB_NAME, NAMESPACE, OUTCOME, REMOTE_LINK, STATUS
 
 RUNNING, UNKNOWN = "running", "unknown"
 STATUSES = (RUNNING, "succeeded", "failed", "cancelled", UNKNOWN)
@@ -17,11 +18,7 @@ STATUSES = (RUNNING, "succeeded", "failed", "cancelled", UNKNOWN)
 # it ended; one that waits for a retry may have lost its worker, and its next try adopts the Job.
 GOES_ON = ("running", "deferred", "queued", "scheduled", "restarting", "up_for_retry")
 # What the buttons of a task lead to beside the page.
-LINKS = {
-    "_link_KubernetesLink": "Kubernetes",
-    "_link_LogsLink": "Logs",
-    "_link_PrefectLink": "Prefect",
-}
+LINKS = {KUBERNETES_LINK: "Kubernetes", LOGS_LINK: "Logs", REMOTE_LINK: "Prefect"}
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,8 @@ def shown(run: Listed) -> dict[str, Any]:
         "state": run.state,
         "status": status_of(run.state, xcoms.get(STATUS)),
         "flow_run_id": _text(value_of(run.flow_run_id)),
-        "job_name": _text(xcoms.get("job_name")),
-        "namespace": _text(xcoms.get("namespace")),
+        "job_name": _text(xcoms.get(JOB_NAME)),
+        "namespace": _text(xcoms.get(NAMESPACE)),
         "interval_start": begin and begin.isoformat(),
         "interval_end": end and end.isoformat(),
         "started_at": _text(outcome.get("started_at")) or run.created_at.isoformat(),

@@ -13,8 +13,9 @@ from flowjob.status.outcome import Outcome
 
 # What Airflow's UI looks for behind the buttons of a task: `_link_` and the name of a class.
 FLOW_RUNS_LINK = "_link_FlowRunsLink"
+KUBERNETES_LINK, LOGS_LINK = "_link_KubernetesLink", "_link_LogsLink"
 # The setting in `[flowjob]` that each of the others is made from.
-SETTINGS = {"_link_KubernetesLink": "job_url", "_link_LogsLink": "log_url"}
+SETTINGS = {KUBERNETES_LINK: "job_url", LOGS_LINK: "log_url"}
 # The tab of a task instance that Airflow shows the page in.
 TAB = "flow_run"
 

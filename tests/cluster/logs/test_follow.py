@@ -158,41 +158,49 @@ def test_a_log_stream_that_never_ends_neither_holds_the_flow_run_up_nor_costs_a_
             stream.lose()
 
 
+STAMP = len("2026-01-01T00:00:00.123456789Z ")
+
+
+@pytest.mark.parametrize(
+    ("script", "sizes", "lines"),
+    [
+        pytest.param(
+            "echo one; echo two; printf three",
+            [STAMP + len("one\n") + 32],
+            ["one", "two", "three"],
+            id="within its second line",
+        ),
+        pytest.param(
+            "seq 1000 1999",
+            [lines * (STAMP + len("1000\n")) for lines in (500, 900)],
+            [str(number) for number in range(1000, 2000)],
+            id="between two lines of a long one",
+        ),
+    ],
+)
 def test_a_log_that_the_node_is_still_writing_is_read_to_its_end(
-    cluster: Cluster, batch_v1: Any, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster,
+    batch_v1: Any,
+    namespace: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    sizes: list[int],
+    lines: list[str],
 ) -> None:
     with ReverseProxy(cluster.kubeconfig, tmp_path) as proxy:
         connection = connect(proxy.kubeconfig, monkeypatch)
         with FlowRuns(connection, namespace, cluster.shell_image) as flow_runs:
-            job = flow_runs.create(flow_runs.manifest("echo one; echo two; printf three"))
+            job = flow_runs.create(flow_runs.manifest(script))
             name = job["metadata"]["name"]
             wait_for(
                 lambda: batch_v1.read_namespaced_job(name, namespace).status.completion_time,
                 "the flow's end",
             )
-            # Into the second line: the first is `TIME one`.
-            proxy.shorten_reply("GET", "/log", len("2026-01-01T00:00:00.123456789Z one\n") + 32)
+            for size in sizes:
+                proxy.shorten_reply("GET", "/log", size)
             assert flow_runs.wait(job).status == "succeeded"
-            assert flow_runs.lines == ["one", "two", "three"]
-
-
-def test_a_long_log_of_which_the_node_is_still_writing_whole_lines_is_read_to_its_end(
-    cluster: Cluster, batch_v1: Any, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with ReverseProxy(cluster.kubeconfig, tmp_path) as proxy:
-        connection = connect(proxy.kubeconfig, monkeypatch)
-        with FlowRuns(connection, namespace, cluster.shell_image) as flow_runs:
-            job = flow_runs.create(flow_runs.manifest("seq 1000 1999"))
-            name = job["metadata"]["name"]
-            wait_for(
-                lambda: batch_v1.read_namespaced_job(name, namespace).status.completion_time,
-                "the flow's end",
-            )
-            line = len("2026-01-01T00:00:00.123456789Z 1000\n")
-            proxy.shorten_reply("GET", "/log", 500 * line)
-            proxy.shorten_reply("GET", "/log", 900 * line)
-            assert flow_runs.wait(job).status == "succeeded"
-            assert flow_runs.lines == [str(number) for number in range(1000, 2000)]
+            assert flow_runs.lines == lines
 
 
 def test_a_flow_that_writes_faster_than_its_lines_are_taken_loses_none_to_its_nodes_rotation(
