@@ -51,6 +51,9 @@ LOG_WRITING = (1, 2)
 # The same for a log that grew fast at its end: a node whose disk is busy has been seen to stop for
 # seconds in the middle of such a line, and with it the rest of what the flow had written.
 BURST_WRITING = (*LOG_WRITING, 4, 8)
+# The same for a log that a flow has flooded at its end, where it ends with a whole line: it may
+# have stopped there, too.
+FLOOD_WRITING = (*LOG_WRITING, 4)
 # Between two states of a progress bar that are shown.
 PROGRESS_SHOWN = 10
 # Without a line of any of its pods, after which the logs of an ended flow run are given up: twice
@@ -89,6 +92,10 @@ COMMIT_LAG = 2
 # supervisor may notice only at its next heartbeat that the process has ended, and the executor has
 # to tell the scheduler after that: a task that is resumed before fails.
 DEFERRAL_MARGIN = 5
+# The same on a busy machine: so many times what the process took to its first step, which is two
+# seconds on a quiet one; and so many seconds at the most, should it have had other reasons.
+SLOW_START = 2
+LONGEST_DEFERRAL_MARGIN = 60
 # That a trigger stays after the last line of a kill: Airflow loses what is logged right before its
 # end, as it reads log and news of triggers by different ways.
 LAST_LINE = 1

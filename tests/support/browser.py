@@ -14,7 +14,9 @@ _PATIENCE = 30_000
 expect.set_options(timeout=_PATIENCE)
 
 
-@pytest.fixture(scope="session")
+# Playwright has a loop running in the thread of the tests as long as it is there: another module's
+# could not use asyncio.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The browser, which has no window."""
     # Who is root has no sandbox there, and a container little shared memory.

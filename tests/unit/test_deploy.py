@@ -34,15 +34,6 @@ def values() -> dict[str, Any]:
     return found
 
 
-def rules_of_docs(file: str) -> Any:
-    return yaml.safe_load((CHECKOUT / "docs" / "examples" / file).read_text())["rules"]
-
-
-def test_the_roles_are_those_that_the_docs_tell() -> None:
-    assert rules("worker.yaml") == rules_of_docs("role.yaml")
-    assert rules("secrets/role.yaml") == rules_of_docs("role_for_keys.yaml")
-
-
 def test_a_triggerer_has_the_rights_of_a_worker_but_that_to_create() -> None:
     jobs, *others = rules("worker.yaml")
     jobs["verbs"].remove("create")

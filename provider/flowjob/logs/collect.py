@@ -79,11 +79,11 @@ async def _collect(
             continue
         for stream in selection.streams(pod):
             key = f"{pod['metadata']['uid']}/{stream.container}"
-            collector = _LogCollector(stream, lines, positions.get(key, ""))
+            collector = _LogCollector(stream, lines, positions.get(key, ""), is_over=is_over)
             await collector.read(cluster, pod)
             if which := collector.missing(pod):
                 lines.tell(logging.WARNING, told_of_missing(pod, stream.container, which))
-            elif which := collector.unknown(pod, is_over=is_over):
+            elif which := collector.unknown(pod):
                 unknown.tell(pod, stream.container, which)
             if is_over:
                 collector.finish()
@@ -98,10 +98,12 @@ class _LogCollector:
     :param stream: the container.
     :param lines: takes each line.
     :param after: the time of the last line that was taken before.
+    :param is_over: whether the container has ended, so that this is the last time.
     """
 
-    def __init__(self, stream: LogStream, lines: LineSpool, after: str) -> None:
+    def __init__(self, stream: LogStream, lines: LineSpool, after: str, *, is_over: bool) -> None:
         self.taken = after
+        self._is_over = is_over
         self._stream = stream
         self._lines = lines
         self._latest = after
@@ -139,14 +141,14 @@ class _LogCollector:
             return f"before {first}"
         return ""
 
-    def unknown(self, pod: KubernetesObject, *, is_over: bool) -> str:
+    def unknown(self, pod: KubernetesObject) -> str:
         """Return which lines there may have been, empty: there is none of which nobody knows."""
         if self._stream.tail is not None:
             return ""
         if self._last:
-            return f"after {self._last}" if is_over and not self._has_last else ""
+            return f"after {self._last}" if self._is_over and not self._has_last else ""
         # As long as nothing is taken, the same is seen the next time.
-        is_last_look = is_over or self.taken
+        is_last_look = self._is_over or self.taken
         return what_begins_late(pod, self._stream.container, self._first) if is_last_look else ""
 
     def finish(self) -> None:
@@ -160,6 +162,7 @@ class _LogCollector:
                 cluster,
                 pod,
                 self._stream.container,
+                is_over=self._is_over or previous,
                 previous=previous,
                 since=after or None,
                 tail=self._stream.tail,
@@ -198,7 +201,9 @@ async def last_lines(cluster: Cluster, namespace: str, pod: str, container: str)
     """
     place = {"metadata": {"name": pod, "namespace": namespace}}
     try:
-        async with aclosing(log_lines(cluster, place, container, tail=_LAST_LINES)) as lines:
+        async with aclosing(
+            log_lines(cluster, place, container, is_over=True, tail=_LAST_LINES)
+        ) as lines:
             return [split_line(line)[1][:_LONGEST_LAST_LINE] async for line in lines]
     except Exception as error:
         if not (isinstance(error, ApiError) or is_transient(error)):

@@ -16,10 +16,7 @@ from flowjob.logs.rotation import UnknownLines, is_late, told_of_missing, what_b
 from flowjob.logs.selection import LogStream
 from flowjob.logs.spool import LineSpool
 from flowjob.status.observation import container_status, is_started_again, termination
-from flowjob.timeouts import LOG_WRITING, PROGRESS_SHOWN, STATUS_LAG
-
-# Bytes that a container runtime may still have to write to a log when its container has ended.
-_WRITTEN_LATE = 4096
+from flowjob.timeouts import PROGRESS_SHOWN, STATUS_LAG
 
 
 class LogFollower:
@@ -52,8 +49,6 @@ class LogFollower:
         self._patience = cluster.patience(asked=f"the log of {name}")
         # Lines that came so far, also those that had come before.
         self.lines_read = 0
-        # Bytes of the lines that were new.
-        self._size = 0
         self._next_progress = 0.0
         # What came last of a stream that ended within a line.
         self._unfinished = b""
@@ -170,21 +165,14 @@ class LogFollower:
                 raise
 
     async def _read_to_end(self, *, previous: bool = False) -> None:
-        """Read what there is of the log, over what breaks off; no line is told twice.
-
-        A busy node may still be writing the end of a long one, which then ends with a whole line:
-        it is read until nothing new comes.
-        """
+        """Read what there is of the log, over what breaks off; no line is told twice."""
         while True:
-            before = self._size
             try:
                 await self._read(previous=previous)
             except Exception as error:
                 await asyncio.sleep(self._patience.take(error))
-                continue
-            if self._size == before or self._size < _WRITTEN_LATE:
+            else:
                 return
-            await asyncio.sleep(LOG_WRITING[0])
 
     async def _read(self, *, follow: bool = False, previous: bool = False) -> None:
         """Emit the lines that are new, to the end of the stream."""
@@ -197,6 +185,7 @@ class LogFollower:
             self._pod,
             self._stream.container,
             follow=follow,
+            is_over=not follow,
             previous=previous,
             since=since,
             tail=self._stream.tail,
@@ -226,7 +215,6 @@ class LogFollower:
         if self._is_late:
             self._tell_of_unknown(split_line(line)[0])
         self._unfinished = b""
-        self._size += len(line)
         self._lines.put(self._stream.prefix + text)
 
     def _tell_of_unknown(self, first: str = "") -> None:

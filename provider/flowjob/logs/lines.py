@@ -18,8 +18,9 @@ from flowjob.cluster.errors import ApiError
 from flowjob.cluster.paths import pod_path
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.line_builder import LONGEST_LINE, TIME, LineBuilder
+from flowjob.logs.log_end import LogEnd
 from flowjob.text import one_line
-from flowjob.timeouts import BURST_WRITING, LOG_SILENCE, LOG_WRITING
+from flowjob.timeouts import LOG_SILENCE
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
@@ -38,10 +39,6 @@ _IS_TERMINATED = " is terminated"
 DISORDER = timedelta(seconds=2)
 # Lines that are taken in one go, in milliseconds: between them, another thread may take as many.
 _PORTION = 500
-# Lines of one second, or of two, that are a burst.
-_BURST = 50
-# Bytes of a line's time, to the second.
-_SECOND = len("2026-01-01T00:00:00")
 # Bytes of a line that a node passes on at a time.
 _PART = 16 * 1024
 # Seconds between two words that a line goes on.
@@ -62,6 +59,7 @@ async def log_lines(
     container: str,
     *,
     follow: bool = False,
+    is_over: bool = False,
     previous: bool = False,
     since: str | None = None,
     tail: int | None = None,
@@ -76,6 +74,8 @@ async def log_lines(
 
     :param pod: the pod, of which its name and namespace suffice.
     :param follow: go on until the container ends.
+    :param is_over: the container has ended: wait for what its node may still be writing; else a
+        last line that has no end is left out.
     :param previous: read the log of the container before its last restart.
     :param since: from when on (RFC 3339; Kubernetes looks at whole seconds alone).
     :param tail: only so many of the last lines.
@@ -88,20 +88,15 @@ async def log_lines(
     query |= {"sinceTime": since} if since else {}
     query |= {"tailLines": str(tail)} if tail else {}
     path = f"{pod_path(pod)}/log"
-    number = 0
     try:
         async with aclosing(
-            _lines(cluster, path, query, follow=follow, priority=priority)
+            _lines(cluster, path, query, follow=follow, is_over=is_over, priority=priority)
         ) as lines:
             async for line in lines:
                 if _KUBELETS.match(line):
                     _tell_of_lost(pod, container, line.decode(errors="replace"))
                 else:
                     yield line
-                # A flood of lines must not hold up all else in the event loop, such as a kill.
-                number += 1
-                if number % _PORTION == 0:
-                    await asyncio.sleep(0)
     except ApiError as error:
         if error.code not in _NO_LOG:
             raise
@@ -111,70 +106,54 @@ async def log_lines(
 
 
 async def _lines(
-    cluster: Cluster, path: str, query: dict[str, str], *, follow: bool, priority: int
+    cluster: Cluster,
+    path: str,
+    query: dict[str, str],
+    *,
+    follow: bool,
+    is_over: bool,
+    priority: int,
 ) -> AsyncGenerator[bytes]:
-    unfinished, stamp, unchanged = b"", b"", 0
-    pace = _Pace()
+    end = LogEnd()
     while True:
-        rest, is_new = b"", not unfinished
+        end.begin()
         try:
             async with cluster.stream_log(
                 path, query, follow=follow, silence=LOG_SILENCE, priority=priority
             ) as answer:
                 async for line in _built(answer, with_progress=follow):
                     if isinstance(line, Unfinished) and not follow:
-                        rest = line
-                        continue
-                    is_new = is_new or line.startswith(stamp)
-                    if is_new:
-                        pace.take(line)
+                        end.rest = bytes(line)
+                    elif end.take(line):
                         yield line
         except ApiError as error:
             # What came of the line is all that there will be.
-            if unfinished and error.code in _NO_LOG:
-                yield bytes(unfinished)
+            if end.rest_before and error.code in _NO_LOG:
+                yield end.rest_before
             raise
-        if not is_new:
-            rest = unfinished
         # The unfinished line of a stream that goes on is read again when it is done.
-        if not rest:
+        if follow or not is_over:
             return
-        match = TIME.match(rest)
-        unchanged = unchanged + 1 if rest == unfinished else 0
-        delays = BURST_WRITING if pace.is_burst else LOG_WRITING
-        if match is None or unchanged == len(delays):
-            yield bytes(rest)
+        delay = end.delay()
+        if delay is None:
+            if end.rest:
+                yield end.rest
             return
-        # The node may still be writing the end of a container that ended just now.
-        unfinished, stamp = rest, match.group()
-        query["sinceTime"] = (match[1] + match[3]).decode()
+        query |= {"sinceTime": end.since or ""}
         query.pop("tailLines", None)
-        await asyncio.sleep(delays[unchanged])
-
-
-class _Pace:
-    """Whether a log grew fast at its end, by the seconds of its lines."""
-
-    def __init__(self) -> None:
-        self._second = b""
-        self._lines = self._before = 0
-
-    def take(self, line: bytes) -> None:
-        if (second := line[:_SECOND]) != self._second:
-            self._second, self._before, self._lines = second, self._lines, 0
-        self._lines += 1
-
-    @property
-    def is_burst(self) -> bool:
-        return self._lines + self._before >= _BURST
+        await asyncio.sleep(delay)
 
 
 async def _built(answer: ClientResponse, *, with_progress: bool) -> AsyncGenerator[bytes]:
     """Yield each line, now and then that one goes on, and what is left of one."""
     builder: LineBuilder | None = None
     # Bytes of the line that have come; of the first part that a node passes on is told at once.
-    came, told_at = 0, -math.inf
+    came, told_at, number = 0, -math.inf, 0
     async for piece, ends_line in pieces_of(answer):
+        # A flood of lines must not hold up all else in the event loop, such as a kill.
+        number += 1
+        if number % _PORTION == 0:
+            await asyncio.sleep(0)
         if builder is None and ends_line and b"\r" not in piece and len(piece) <= LONGEST_LINE:
             yield piece
             continue

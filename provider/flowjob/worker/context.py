@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flowjob.exceptions import FlowError, JobSpecError
 from flowjob.flow_run import FlowRun, TaskInstanceKey
 from flowjob.text import clean
-from flowjob.timeouts import DEFERRAL_MARGIN
+from flowjob.timeouts import DEFERRAL_MARGIN, LONGEST_DEFERRAL_MARGIN, SLOW_START
 from flowjob.worker.airflow_name import airflow_name
 
 if TYPE_CHECKING:
@@ -107,11 +108,22 @@ def airflow_exception(name: str) -> type[Exception]:
     return exception
 
 
-def shortest_deferral() -> float:
+def seconds_since_start(context: Context) -> float:
+    """Return how long ago Airflow began to start the task's process."""
+    started = context["ti"].start_date
+    return (datetime.now(UTC) - started).total_seconds() if started else 0
+
+
+def shortest_deferral(start_up: float) -> float:
     """Return the seconds after which the scheduler knows that a process which defers has ended.
 
-    The supervisor may notice that only at its next heartbeat.
+    The supervisor may notice that only at its next heartbeat, and a busy machine is as slow to
+    pass it on as it was to start the process.
+
+    :param start_up: seconds that the process took to its first step; 0: nobody knows.
     """
     from airflow.configuration import conf
 
-    return conf.getint("workers", "min_heartbeat_interval", fallback=5) + DEFERRAL_MARGIN
+    heartbeat = conf.getint("workers", "min_heartbeat_interval", fallback=5)
+    slowness = min(SLOW_START * start_up, LONGEST_DEFERRAL_MARGIN)
+    return heartbeat + max(DEFERRAL_MARGIN, slowness)

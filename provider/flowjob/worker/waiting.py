@@ -23,7 +23,12 @@ from flowjob.timeouts import SHORT_TTL
 from flowjob.wait.read_again import read_outcome
 from flowjob.wait.until_end import wait_for_outcome
 from flowjob.worker.arguments import TryArguments
-from flowjob.worker.context import airflow_exception, airflow_variables, shortest_deferral
+from flowjob.worker.context import (
+    airflow_exception,
+    airflow_variables,
+    seconds_since_start,
+    shortest_deferral,
+)
 from flowjob.worker.flow_lines import show_line
 from flowjob.worker.place_links import PlaceLinks
 from flowjob.worker.remote import OwnRemoteRun, own_remote_run
@@ -94,6 +99,8 @@ class Waiting:
         self._log = log
         self._show = partial(show_line, log)
         self._remote: OwnRemoteRun | None = None
+        # A task that is resumed has begun long ago.
+        self._start_up = 0.0
 
     def begin(self, connect: Callable[[str], FlowConnection]) -> End | Deferral:
         """Launch the flow run, and wait for it or defer.
@@ -101,6 +108,7 @@ class Waiting:
         :param connect: reads the Airflow connection that the flow asks for.
         :raises FlowJobError: it cannot be launched or waited for.
         """
+        self._start_up = seconds_since_start(self._context)
         _check(self._arguments, self._task_id, self._log)
         job = self._launch(connect)
         self._xcoms.push_job(job)
@@ -248,9 +256,8 @@ class Waiting:
             self._xcoms.push_adopted_by(own)
         # Airflow tells nobody of a task that is ended in the moment before it defers.
         self._session.raise_if_ended()
-        return Deferral(
-            job, self._session.flow_run, deadline, not_before=time.time() + shortest_deferral()
-        )
+        not_before = time.time() + shortest_deferral(self._start_up)
+        return Deferral(job, self._session.flow_run, deadline, not_before)
 
     def _wait(self, job: KubernetesObject, deadline: float | None = None) -> Outcome:
         """Wait in this worker.

@@ -171,9 +171,9 @@ STAMP = len("2026-01-01T00:00:00.123456789Z ")
             id="within its second line",
         ),
         pytest.param(
-            "seq 1000 1999",
-            [lines * (STAMP + len("1000\n")) for lines in (500, 900)],
-            [str(number) for number in range(1000, 2000)],
+            "seq 1000 3999",
+            [lines * (STAMP + len("1000\n")) for lines in (1500, 1500, 2500)],
+            [str(number) for number in range(1000, 4000)],
             id="between two lines of a long one",
         ),
     ],

@@ -128,13 +128,45 @@ def test_a_node_that_stops_for_seconds_within_the_end_of_a_burst_costs_no_line(
     loop: LoopThread,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flowjob.logs.lines.LOG_WRITING", (0.01, 0.02))
-    monkeypatch.setattr("flowjob.logs.lines.BURST_WRITING", (0.01, 0.02, 0.04, 0.08))
+    monkeypatch.setattr("flowjob.logs.log_end.LOG_WRITING", (0.01, 0.02))
+    monkeypatch.setattr("flowjob.logs.log_end.BURST_WRITING", (0.01, 0.02, 0.04, 0.08))
     lines = [b"2026-01-01T00:00:00.%09dZ line %d\n" % (n, n) for n in range(200)]
     half = b"".join(lines[:150]) + lines[150][:-3]
     last = [lines[149] + lines[150][:-3]] * 3 + [b"".join(lines[149:])]
     server.tell("GET", "/sales-1/log", Answer(half), *(Answer(each) for each in last))
     assert collected(cluster, loop) == [f"line {number}" for number in range(200)]
+
+
+@pytest.mark.parametrize("digits", [9, 1], ids=["each line has its time", "many lines have one"])
+def test_a_node_that_stops_for_seconds_between_the_lines_of_a_flood_costs_no_line(
+    cluster: Cluster,
+    server: FakeApiServer,
+    loop: LoopThread,
+    monkeypatch: pytest.MonkeyPatch,
+    digits: int,
+) -> None:
+    monkeypatch.setattr("flowjob.logs.log_end.FLOOD_WRITING", (0.01, 0.02, 0.04))
+    times = [f"2026-01-01T00:00:{n // 1000:02}.{n % 1000:09}"[: 20 + digits] for n in range(2000)]
+    lines = [b"%sZ line %d\n" % (time.encode(), n) for n, time in enumerate(times)]
+    second = b"".join(lines[1000:1800])
+    last = [second] * 2 + [b"".join(lines[1000:])] * 4
+    server.tell("GET", "/sales-1/log", *map(Answer, [b"".join(lines[:1800]), *last]))
+    assert collected(cluster, loop) == [f"line {number}" for number in range(2000)]
+
+
+def test_a_container_that_goes_on_flooding_is_not_read_for_ever(
+    cluster: Cluster,
+    server: FakeApiServer,
+    loop: LoopThread,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flowjob.logs.log_end.FLOOD_WRITING", (0.01, 0.02, 0.04))
+    lines = [b"2026-01-01T00:00:00.%09dZ line %d\n" % (n, n) for n in range(4000)]
+    grows = [Answer(b"".join(lines[: 1000 + 50 * n])) for n in range(60)]
+    server.tell("GET", "/sales-1/log", *grows)
+    shown = collected(cluster, loop)
+    assert shown == [f"line {number}" for number in range(len(shown))]
+    assert server.count("GET", "/sales-1/log") < 20
 
 
 def test_a_flow_that_ends_within_a_line_is_not_waited_for_long(
@@ -143,8 +175,8 @@ def test_a_flow_that_ends_within_a_line_is_not_waited_for_long(
     loop: LoopThread,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flowjob.logs.lines.LOG_WRITING", (0.01, 0.02))
-    monkeypatch.setattr("flowjob.logs.lines.BURST_WRITING", (0.01, 0.02, 30))
+    monkeypatch.setattr("flowjob.logs.log_end.LOG_WRITING", (0.01, 0.02))
+    monkeypatch.setattr("flowjob.logs.log_end.BURST_WRITING", (0.01, 0.02, 30))
     server.tell("GET", "/sales-1/log", Answer(b"".join(LINES)[:-1]))
     assert collected(cluster, loop) == TOLD
 
@@ -358,8 +390,12 @@ def test_a_pod_that_changes_while_its_flow_ends_costs_no_further_request(
 
 
 def test_a_flood_of_lines_does_not_hold_up_a_kill(
-    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+    cluster: Cluster,
+    server: FakeApiServer,
+    loop: LoopThread,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("flowjob.logs.log_end.FLOOD_WRITING", (0.01, 0.02, 0.04))
     lines = b"".join(b"2026-01-01T00:00:00.%09dZ %d\n" % (n, n) for n in range(5_000))
     server.tell("GET", "/sales-1/log", Answer(lines))
 
