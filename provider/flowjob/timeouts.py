@@ -44,16 +44,10 @@ LOG_SILENCE = 300
 # That the pod's status may lag behind the end of its log stream, or that behind the Job's end: a
 # stream that a kubelet leaves open is given up then, and the log read once more.
 STATUS_LAG = 2
-# After which a log that ends in the middle of a line is read once more, and again: a node writes
-# the rest of a container that has just ended within moments, and a busy one within some more. But
-# the flow may have ended so by itself.
+# After which a log that ends in the middle of a line is read once more, and again, and one that
+# ends in a flood of lines once: a node writes the rest of a container that has just ended within
+# moments, and a busy one within some more. But the flow may have ended so by itself.
 LOG_WRITING = (1, 2)
-# The same for a log that grew fast at its end: a node whose disk is busy has been seen to stop for
-# seconds in the middle of such a line, and with it the rest of what the flow had written.
-BURST_WRITING = (*LOG_WRITING, 4, 8)
-# The same for a log that a flow has flooded at its end, where it ends with a whole line: it may
-# have stopped there, too.
-FLOOD_WRITING = (*LOG_WRITING, 4)
 # Between two states of a progress bar that are shown.
 PROGRESS_SHOWN = 10
 # Without a line of any of its pods, after which the logs of an ended flow run are given up: twice
@@ -94,7 +88,7 @@ COMMIT_LAG = 2
 DEFERRAL_MARGIN = 5
 # The same on a busy machine: so many times what the process took to its first step, which is two
 # seconds on a quiet one; and so many seconds at the most, should it have had other reasons.
-SLOW_START = 2
+SLOW_START = 2.5
 LONGEST_DEFERRAL_MARGIN = 60
 # That a trigger stays after the last line of a kill: Airflow loses what is logged right before its
 # end, as it reads log and news of triggers by different ways.

@@ -35,6 +35,11 @@ _KUBELETS = re.compile(
 _NO_LOG = (400, 404)
 # How a 400 says the kubelet's word, of a container of which the node knows nothing but the end.
 _IS_TERMINATED = " is terminated"
+# What a log that ends in the middle of a flood says.
+_CUT = (
+    "The log of container %r of pod %s ends within one of many lines: its node may have lost the "
+    "rest, as containerd does before 1.6.22 and 1.7.3"
+)
 # Lines of stdout and stderr may stand in the log a little out of the order of their times.
 DISORDER = timedelta(seconds=2)
 # Lines that are taken in one go, in milliseconds: between them, another thread may take as many.
@@ -88,15 +93,18 @@ async def log_lines(
     query |= {"sinceTime": since} if since else {}
     query |= {"tailLines": str(tail)} if tail else {}
     path = f"{pod_path(pod)}/log"
+    end = LogEnd()
     try:
         async with aclosing(
-            _lines(cluster, path, query, follow=follow, is_over=is_over, priority=priority)
+            _lines(cluster, path, query, end, follow=follow, is_over=is_over, priority=priority)
         ) as lines:
             async for line in lines:
                 if _KUBELETS.match(line):
                     _tell_of_lost(pod, container, line.decode(errors="replace"))
                 else:
                     yield line
+        if end.is_cut:
+            log.warning(_CUT, container, pod["metadata"]["name"])
     except ApiError as error:
         if error.code not in _NO_LOG:
             raise
@@ -109,12 +117,12 @@ async def _lines(
     cluster: Cluster,
     path: str,
     query: dict[str, str],
+    end: LogEnd,
     *,
     follow: bool,
     is_over: bool,
     priority: int,
 ) -> AsyncGenerator[bytes]:
-    end = LogEnd()
     while True:
         end.begin()
         try:

@@ -6,11 +6,10 @@ Pure: no Airflow, no Kubernetes client.
 from __future__ import annotations
 
 from flowjob.logs.line_builder import TIME
-from flowjob.timeouts import BURST_WRITING, FLOOD_WRITING, LOG_WRITING
+from flowjob.timeouts import LOG_WRITING
 
-# Lines of one second, or of two, that are a burst; and bytes that are a flood: what a container
-# runtime may still have in its buffers when the flow's process has ended.
-_BURST = 50
+# Bytes of one second, or of two, that are a flood: what a container runtime may still have in a
+# buffer when the flow's process has ended.
 _FLOOD = 32 * 1024
 # So often at the most is a log read: its container may go on all the same.
 _READINGS = 12
@@ -21,8 +20,8 @@ _SECOND = len("2026-01-01T00:00:00")
 class LogEnd:
     """The end of a log that is read until nothing new comes.
 
-    A node may still be writing the end of a container that ended just now, and a busy one stops for
-    seconds: within a line, or between two of a flood.
+    A node may still be writing the end of a container that ended just now: within a line, or
+    between two of a flood.
     """
 
     def __init__(self) -> None:
@@ -30,6 +29,8 @@ class LogEnd:
         self.rest = b""
         #: The same, of the reading before.
         self.rest_before = b""
+        #: Whether that was all, and a flood of lines ends within one.
+        self.is_cut = False
         # The time of the last line, and how many came that have it: CRI-O gives all the lines of
         # one write the same.
         self._time = b""
@@ -37,9 +38,9 @@ class LogEnd:
         # Whether this reading has come to where the last one has ended, and whether it had news.
         self._was_found = self._had_news = False
         self._readings = self._unchanged = 0
-        # Lines and bytes of the last second in which there are any, and of the one before.
+        # Bytes of the last second in which there are any, and of the one before.
         self._second = b""
-        self._lines = self._size = self._lines_before = self._size_before = 0
+        self._size = self._size_before = 0
 
     def begin(self) -> None:
         """Take it that the log is read, or read once more."""
@@ -61,9 +62,7 @@ class LogEnd:
         self._taken = self._taken + 1 if time == self._time else 1
         self._time = time
         if (second := line[:_SECOND]) != self._second:
-            self._lines_before, self._size_before = self._lines, self._size
-            self._second, self._lines, self._size = second, 0, 0
-        self._lines += 1
+            self._second, self._size_before, self._size = second, self._size, 0
         self._size += len(line)
         return True
 
@@ -76,7 +75,10 @@ class LogEnd:
         self._unchanged = 0 if changed else self._unchanged + 1
         delays = self._delays
         is_all = self._unchanged >= len(delays) or self._readings == _READINGS
-        return None if is_all or self.since is None else delays[self._unchanged]
+        if not (is_all or self.since is None):
+            return delays[self._unchanged]
+        self.is_cut = bool(self.rest) and self._has_flood
+        return None
 
     @property
     def since(self) -> str | None:
@@ -87,5 +89,9 @@ class LogEnd:
     @property
     def _delays(self) -> tuple[float, ...]:
         if self.rest:
-            return BURST_WRITING if self._lines + self._lines_before >= _BURST else LOG_WRITING
-        return FLOOD_WRITING if self._size + self._size_before >= _FLOOD else ()
+            return LOG_WRITING
+        return LOG_WRITING[:1] if self._has_flood else ()
+
+    @property
+    def _has_flood(self) -> bool:
+        return self._size + self._size_before >= _FLOOD

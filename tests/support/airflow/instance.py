@@ -294,7 +294,7 @@ class AirflowInstance:
                 # Airflow asks twice where a busy machine's answer takes longer.
                 "execution_api_timeout": 30,
                 # A supervisor that misses the end of its task's process sees it so much later.
-                "min_heartbeat_interval": 1,
+                "min_heartbeat_interval": 2,
             },
         }
         return {"AIRFLOW_HOME": str(self.home)} | {

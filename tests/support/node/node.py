@@ -22,6 +22,7 @@ from tests.support.node import processes
 from tests.support.node.binaries import ensure_binaries
 from tests.support.node.cgroups import create_cgroups, remove_cgroups
 from tests.support.node.configuration import NODE_NAME, Configuration
+from tests.support.node.containerd import containerd
 from tests.support.node.errors import NodeError
 from tests.support.node.images import import_images
 from tests.support.node.layers import ensure_layers
@@ -180,9 +181,7 @@ class Node:
         create_cgroups(self.folder)
         sandbox = self._sandbox
         sandbox.open(ends_with_caller)
-        containerd = shutil.which("containerd")
-        assert containerd is not None  # one of the packages
-        sandbox.start(Path(containerd), configuration.containerd())
+        sandbox.start(containerd(), configuration.containerd())
         sandbox.start(binaries / "etcd", configuration.etcd())
         sandbox.start(binaries / _API_SERVER, configuration.api_server())
         imports = _Background(lambda: self._import_images(layers, configuration))
@@ -298,4 +297,5 @@ def running_node() -> Iterator[Node]:
 def build() -> tuple[Path, Path]:
     """Make what nodes are made of and the cache lacks; return the binaries' and layers' folders."""
     ensure_packages()
+    containerd()
     return ensure_binaries(), ensure_layers()

@@ -122,34 +122,41 @@ def test_a_log_that_may_not_be_read_is_told_in_one_sentence(
         collected(cluster, loop)
 
 
-def test_a_node_that_stops_for_seconds_within_the_end_of_a_burst_costs_no_line(
+def flood(count: int) -> list[bytes]:
+    """Return lines of which a second has a thousand."""
+    return [
+        b"2026-01-01T00:00:%02d.%09dZ line %d\n" % (n // 1000, n % 1000, n) for n in range(count)
+    ]
+
+
+def test_a_flood_that_ends_within_a_line_tells_that_its_node_may_have_lost_the_rest(
     cluster: Cluster,
     server: FakeApiServer,
     loop: LoopThread,
+    caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("flowjob.logs.log_end.LOG_WRITING", (0.01, 0.02))
-    monkeypatch.setattr("flowjob.logs.log_end.BURST_WRITING", (0.01, 0.02, 0.04, 0.08))
-    lines = [b"2026-01-01T00:00:00.%09dZ line %d\n" % (n, n) for n in range(200)]
-    half = b"".join(lines[:150]) + lines[150][:-3]
-    last = [lines[149] + lines[150][:-3]] * 3 + [b"".join(lines[149:])]
-    server.tell("GET", "/sales-1/log", Answer(half), *(Answer(each) for each in last))
-    assert collected(cluster, loop) == [f"line {number}" for number in range(200)]
+    lines = flood(2000)
+    cut = Answer(b"".join(lines)[:-3])
+    server.tell("GET", "/sales-1/log", cut)
+    assert collected(cluster, loop) == [*(f"line {number}" for number in range(1999)), "line 19"]
+    told = "The log of container 'flow' of pod sales-1 ends within one of many lines: its node may"
+    assert caplog.text.count(told) == 1
 
 
 @pytest.mark.parametrize("digits", [9, 1], ids=["each line has its time", "many lines have one"])
-def test_a_node_that_stops_for_seconds_between_the_lines_of_a_flood_costs_no_line(
+def test_a_node_that_still_writes_the_end_of_a_flood_costs_no_line(
     cluster: Cluster,
     server: FakeApiServer,
     loop: LoopThread,
     monkeypatch: pytest.MonkeyPatch,
     digits: int,
 ) -> None:
-    monkeypatch.setattr("flowjob.logs.log_end.FLOOD_WRITING", (0.01, 0.02, 0.04))
+    monkeypatch.setattr("flowjob.logs.log_end.LOG_WRITING", (0.01, 0.02))
     times = [f"2026-01-01T00:00:{n // 1000:02}.{n % 1000:09}"[: 20 + digits] for n in range(2000)]
     lines = [b"%sZ line %d\n" % (time.encode(), n) for n, time in enumerate(times)]
-    second = b"".join(lines[1000:1800])
-    last = [second] * 2 + [b"".join(lines[1000:])] * 4
+    last = [b"".join(lines[1000:1900]), *[b"".join(lines[1000:])] * 4]
     server.tell("GET", "/sales-1/log", *map(Answer, [b"".join(lines[:1800]), *last]))
     assert collected(cluster, loop) == [f"line {number}" for number in range(2000)]
 
@@ -160,7 +167,7 @@ def test_a_container_that_goes_on_flooding_is_not_read_for_ever(
     loop: LoopThread,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flowjob.logs.log_end.FLOOD_WRITING", (0.01, 0.02, 0.04))
+    monkeypatch.setattr("flowjob.logs.log_end.LOG_WRITING", (0.01, 0.02))
     lines = [b"2026-01-01T00:00:00.%09dZ line %d\n" % (n, n) for n in range(4000)]
     grows = [Answer(b"".join(lines[: 1000 + 50 * n])) for n in range(60)]
     server.tell("GET", "/sales-1/log", *grows)
@@ -173,12 +180,13 @@ def test_a_flow_that_ends_within_a_line_is_not_waited_for_long(
     cluster: Cluster,
     server: FakeApiServer,
     loop: LoopThread,
+    caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("flowjob.logs.log_end.LOG_WRITING", (0.01, 0.02))
-    monkeypatch.setattr("flowjob.logs.log_end.BURST_WRITING", (0.01, 0.02, 30))
     server.tell("GET", "/sales-1/log", Answer(b"".join(LINES)[:-1]))
     assert collected(cluster, loop) == TOLD
+    assert "its node may have lost" not in caplog.text
 
 
 def test_what_came_before_a_log_that_may_not_be_read_is_shown(
@@ -395,7 +403,7 @@ def test_a_flood_of_lines_does_not_hold_up_a_kill(
     loop: LoopThread,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flowjob.logs.log_end.FLOOD_WRITING", (0.01, 0.02, 0.04))
+    monkeypatch.setattr("flowjob.logs.log_end.LOG_WRITING", (0.01, 0.02))
     lines = b"".join(b"2026-01-01T00:00:00.%09dZ %d\n" % (n, n) for n in range(5_000))
     server.tell("GET", "/sales-1/log", Answer(lines))
 

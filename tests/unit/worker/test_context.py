@@ -13,7 +13,7 @@ from flowjob.worker.context import shortest_deferral
     [
         pytest.param(0, DEFERRAL_MARGIN, id="unknown"),
         pytest.param(2, DEFERRAL_MARGIN, id="quiet"),
-        pytest.param(8, 16, id="busy"),
+        pytest.param(8, 20, id="busy"),
         pytest.param(3600, LONGEST_DEFERRAL_MARGIN, id="cleared long ago"),
     ],
 )
