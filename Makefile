@@ -89,6 +89,10 @@ test-kubernetes: setup ## Run the cluster's tests on each version in KUBERNETES=
 			|| failed="$$failed $$version"; \
 	done; if [ -n "$$failed" ]; then echo "failed on:$$failed"; exit 1; fi
 
+.PHONY: test-scale
+test-scale: setup-all ## Run the long tests: more clusters, executors, schedulers (TESTS="-k name")
+	$(BIN)/pytest tests/scale $(TESTS)
+
 .PHONY: test-compose
 test-compose: build ## Run docker-compose.yaml on a Docker engine of its own (root on Debian)
 	$(BIN)/pytest tests/compose/running.py

@@ -1,0 +1,1 @@
+"""More than one machine has: clusters, executors, schedulers, queues. `make test-scale` runs it."""
