@@ -82,6 +82,9 @@ ANSWER_TIMEOUT = 3
 # After Airflow's answer that it has recorded a task's end, within which it may not tell so yet: an
 # API server may answer a moment before it commits.
 COMMIT_LAG = 2
+# That a worker waits before it defers, about what it costs to resume: so a flow run takes no worker
+# for more than twice as long as it would at best, however long its flow takes.
+DEFER_AFTER = 5
 # Over `[workers] min_heartbeat_interval`, within which no trigger ends after its task deferred. The
 # supervisor may notice only at its next heartbeat that the process has ended, and the executor has
 # to tell the scheduler after that: a task that is resumed before fails.

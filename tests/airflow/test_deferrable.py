@@ -153,6 +153,43 @@ def test_a_task_that_is_marked_just_before_it_defers_leaves_no_job(
     assert run.task["state"] == "failed"
 
 
+def start_in_worker(world: World, name: str = "waits_first") -> Run:
+    """Start a run that waits in its worker before it would defer."""
+    run = world.start(name)
+    run.wait_for_effects()
+    run.wait_for_task("running")
+    return run
+
+
+def test_a_worker_that_is_killed_before_it_defers_leaves_one_job_whose_flow_ran_once(
+    world: World,
+) -> None:
+    run = start_in_worker(world)
+    run.kill_task()
+    run.wait_for_task("running", try_number=2)
+    wait_for(lambda: "Adopted the Job" in run.log(), "the Job to be adopted")
+    run.let_end()
+    assert run.wait_for_end() == "success"
+    assert len(run.jobs_created()) == len(run.effects()) == 1
+    assert run.flow_lines() == ["started", "ended"]
+    assert "DEFERRED" not in run.log()
+
+
+def test_a_task_that_is_marked_before_it_defers_leaves_neither_job_nor_pod(world: World) -> None:
+    run = start_in_worker(world)
+    run.set_state("failed")
+    run.wait_until_no_pod_is_left()
+    assert len(run.jobs_created()) == 1
+    assert "the flow run was cancelled, and its Job deleted" in run.log()
+
+
+def test_a_task_that_times_out_before_it_defers_leaves_neither_job_nor_pod(world: World) -> None:
+    run = start_in_worker(world, "times_out_first")
+    assert run.wait_for_end() == "failed"
+    run.wait_until_no_pod_is_left()
+    assert run.xcoms["outcome"]["reason"] == "TaskTimeout"
+
+
 def fail_trigger(proxy: ReverseProxy, created: Hold) -> None:
     """Let the create's reply go, and have the trigger fail that waits for the Job then."""
     # A worker lists the task's Jobs, by a label; the trigger its own, by its name.

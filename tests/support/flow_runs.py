@@ -97,6 +97,7 @@ class FlowRuns:
         wait_for: str = "job",
         selection: LogSelection = FLOW_CONTAINER,
         exit_codes: Collection[int] = (),
+        limit: float | None = None,
     ) -> Outcome:
         """Wait for the flow run's end."""
 
@@ -113,6 +114,7 @@ class FlowRuns:
                 startup_timeout=startup_timeout,
                 wait_for=wait_for,
                 exit_codes=exit_codes,
+                limit=limit,
             )
         )
 

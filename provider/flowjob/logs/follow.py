@@ -27,14 +27,20 @@ class FlowLog:
     :param cluster: where the pods are.
     :param selection: which of their containers.
     :param emit: takes each line.
+    :param is_held: emit none before ``finish``; default: each as it comes.
     """
 
     def __init__(
-        self, cluster: Cluster, selection: LogSelection, emit: Callable[[str], None]
+        self,
+        cluster: Cluster,
+        selection: LogSelection,
+        emit: Callable[[str], None],
+        *,
+        is_held: bool = False,
     ) -> None:
         self._cluster = cluster
         self._selection = selection
-        self._lines = LineSpool(emit)
+        self._lines = LineSpool(emit, is_held=is_held)
         self._unknown = UnknownLines()
         # By pod uid and container.
         self._followers: dict[tuple[str, str], tuple[LogFollower, asyncio.Task[None]]] = {}
@@ -55,6 +61,7 @@ class FlowLog:
 
         A log that cannot be read costs its lines, never the outcome.
         """
+        self._lines.let_go()
         for follower, _ in self._followers.values():
             follower.job_ended()
         tasks = [task for _, task in self._followers.values()]

@@ -27,10 +27,13 @@ class LineSpool:
     that wait are kept packed in memory, never on a disk, and who reads waits for room.
 
     :param emit: takes each line, in a thread of this loop's.
+    :param is_held: keep all lines back until ``let_go``, and forget them where ``close`` comes
+        first; default: hand them on as they come.
     """
 
-    def __init__(self, emit: Callable[[str], None]) -> None:
+    def __init__(self, emit: Callable[[str], None], *, is_held: bool = False) -> None:
         self._emit = emit
+        self._is_held = is_held
         self._packed: deque[bytes] = deque()
         self._packed_size = 0
         # The newest, each with the level of a word of ours, or none; and their characters.
@@ -70,6 +73,11 @@ class LineSpool:
         """Wait until there is room for more."""
         await self._has_room.wait()
 
+    def let_go(self) -> None:
+        """Hand the lines on that were held back, and all that come."""
+        self._is_held = False
+        self._news.set()
+
     async def finish(self) -> None:
         """Wait until all lines are handed on.
 
@@ -84,7 +92,7 @@ class LineSpool:
         self._is_complete = self._is_closed = True
         self._news.set()
         await asyncio.gather(self._task, return_exceptions=True)
-        if left := self._came - self.shown:
+        if not self._is_held and (left := self._came - self.shown):
             log.warning("%d more lines of the flow's log have come and are not shown", left)
 
     def _put(self, level: int, text: str) -> None:
@@ -118,7 +126,9 @@ class LineSpool:
         try:
             while not self._is_closed:
                 self._news.clear()
-                if lines := self._next():
+                if self._is_held:
+                    await self._news.wait()
+                elif lines := self._next():
                     await asyncio.to_thread(self._show, lines)
                 elif self._is_complete:
                     return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
@@ -57,6 +58,15 @@ def check_seconds(task_id: str, name: str, value: Any) -> None:
     if value is None or (type(value) in (int, float) and value > 0):
         return
     raise _wrong(task_id, name, value, "a number of seconds, or None")
+
+
+def check_number(task_id: str, name: str, value: Any) -> None:
+    """Check seconds that may be none, or less: a number.
+
+    :raises FlowError: it is none.
+    """
+    if type(value) not in (int, float) or math.isnan(value):
+        raise _wrong(task_id, name, value, "a number of seconds")
 
 
 def check_choice(

@@ -18,6 +18,7 @@ from flowjob.operators.checks import (
     WaitFor,
     check_container_overrides,
     check_default_args,
+    check_number,
     check_parameters,
     check_waiting,
     default_deferrable,
@@ -76,19 +77,18 @@ class FlowJobOperator(Lineage, BaseOperator):
         lists and all else replaced, and None removes a field. Its name, image, command, args and
         env are not among them. What a template renders here is stored in Airflow's database, as
         that of every template field is. (templated)
-    :param namespace: Kubernetes namespace of the Job; default: the spec's, then the
-        connection's, then ``default``. (templated)
+    :param namespace: of the Job; default: the spec's, the connection's, ``default``. (templated)
     :param name: what the Job's name begins with; default: the spec's name. (templated)
-    :param kubernetes_conn_id: Airflow connection of the cluster, of type ``kubernetes``.
-        (templated)
+    :param kubernetes_conn_id: Airflow connection of type ``kubernetes``, the cluster. (templated)
     :param deferrable: wait in the triggerer, where a waiting flow run takes no worker; default:
         Airflow's ``[operators] default_deferrable``.
+    :param defer_after: seconds to wait in the worker before that, as a short flow ends sooner than
+        a task resumes; 0: none. Default: ``[flowjob] defer_after``, by default 5.
     :param startup_timeout: seconds (default 600) that the flow container may take to start, after
         which the task fails with what held it up, and the Job is deleted; None: any number. A
         Job that is suspended on purpose, as by Kueue, is waited for. What cannot heal by itself,
         such as an invalid image name, fails the task at once.
-    :param skip_on_exit_code: exit codes of the flow container, one or several, with which the
-        task is skipped instead of failed; default: none.
+    :param skip_on_exit_code: exit codes of the flow container that skip the task; default: none.
     :param wait_for: ``"job"`` (default): the flow run ends with its Job; ``"flow"``: it ends with
         its flow container where other containers, such as a database proxy, keep the Job active.
         The Job is then deleted, which is the only way to end them.
@@ -132,6 +132,7 @@ class FlowJobOperator(Lineage, BaseOperator):
     name: str | None
     kubernetes_conn_id: str
     deferrable: bool
+    defer_after: float | None
     startup_timeout: float | None
     skip_on_exit_code: frozenset[int]
     wait_for: WaitFor
@@ -156,6 +157,7 @@ class FlowJobOperator(Lineage, BaseOperator):
         name: str | None = None,
         kubernetes_conn_id: str = "kubernetes_default",
         deferrable: bool | None = None,
+        defer_after: float | None = None,
         startup_timeout: float | None = 600,
         skip_on_exit_code: int | Collection[int] | None = None,
         wait_for: WaitFor = "job",
@@ -184,6 +186,7 @@ class FlowJobOperator(Lineage, BaseOperator):
                 name=name,
                 kubernetes_conn_id=kubernetes_conn_id,
                 deferrable=default_deferrable() if deferrable is None else deferrable,
+                defer_after=defer_after,
                 startup_timeout=startup_timeout,
                 skip_on_exit_code=read_exit_codes(task_id, skip_on_exit_code),
                 wait_for=wait_for,
@@ -194,6 +197,8 @@ class FlowJobOperator(Lineage, BaseOperator):
             waiting = startup_timeout, logging_interval, on_finish, wait_for, log_containers
             if waiting != _DEFAULTS:
                 check_waiting(task_id, *waiting)
+            if defer_after is not None:
+                check_number(task_id, "defer_after", defer_after)
             if parameters is not None:
                 check_parameters(task_id, parameters)
             if container_overrides is not None:

@@ -39,11 +39,11 @@ def job_spec_of(operator: FlowJobOperator, context: Context) -> JobSpec:
 def arguments_of(operator: FlowJobOperator, context: Context) -> TryArguments:
     """Return what one try needs; the template fields are rendered already."""
     from flowjob.worker.arguments import TryArguments
-    from flowjob.worker.context import rendered_env
+    from flowjob.worker.context import default_defer_after, rendered_env
 
     # First of all: the secrets in it are masked in every log line from here on.
     env = rendered_env(operator.env, context)
-    timeout = operator.execution_timeout
+    timeout, defer_after = operator.execution_timeout, operator.defer_after
     return TryArguments(
         kubernetes_conn_id=operator.kubernetes_conn_id,
         spec=job_spec_of(operator, context),
@@ -57,6 +57,7 @@ def arguments_of(operator: FlowJobOperator, context: Context) -> TryArguments:
             on_finish=operator.on_finish,
         ),
         deferrable=operator.deferrable,
+        defer_after=default_defer_after() if defer_after is None else defer_after,
         startup_timeout=operator.startup_timeout,
         wait_for=operator.wait_for,
         log_containers=operator.log_containers,

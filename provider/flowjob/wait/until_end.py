@@ -224,6 +224,7 @@ async def wait_for_outcome(
     wait_for: str,
     exit_codes: Collection[int] = (),
     on_change: Callable[[Observation], None] = lambda news: None,
+    limit: float | None = None,
 ) -> Outcome:
     """Wait until the flow run is over, and emit the lines of its containers meanwhile.
 
@@ -232,16 +233,19 @@ async def wait_for_outcome(
     :param emit: takes each line of the log.
     :param selection: of which containers.
     :param startup_timeout: see ``wait_for_end``, as for the rest.
+    :param limit: seconds that the flow run may take: no line is emitted before it is over, as
+        another is to have them all where it goes on; None (default): any number.
+    :raises TimeoutError: it goes on.
     :raises ClusterError: the API server is away for too long, or refuses to tell.
     """
-    flow_log = FlowLog(cluster, selection, emit)
+    flow_log = FlowLog(cluster, selection, emit, is_held=limit is not None)
 
     def see(news: Observation) -> None:
         flow_log.see(news)
         on_change(news)
 
     try:
-        async with watch_of(cluster, job) as watch:
+        async with asyncio.timeout(limit), watch_of(cluster, job) as watch:
             _, outcome = await wait_for_end(
                 cluster,
                 watch,

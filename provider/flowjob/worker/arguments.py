@@ -18,6 +18,7 @@ class TryArguments:
     :param spec: the user's job spec.
     :param job: what is to be made of it.
     :param deferrable: wait in the triggerer.
+    :param defer_after: seconds for which to wait in the worker before that; 0 or less: none.
     :param startup_timeout: seconds that the flow container may take to start; None: any number.
     :param wait_for: ``"job"`` or ``"flow"``.
     :param log_containers: ``"flow"``, ``"all"``, or the names of containers.
@@ -32,6 +33,7 @@ class TryArguments:
     spec: JobSpec
     job: JobArguments
     deferrable: bool
+    defer_after: float
     startup_timeout: float | None
     wait_for: str
     log_containers: str | Sequence[str]

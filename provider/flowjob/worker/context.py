@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flowjob.exceptions import FlowError, JobSpecError
 from flowjob.flow_run import FlowRun, TaskInstanceKey
 from flowjob.text import clean
-from flowjob.timeouts import DEFERRAL_MARGIN, LONGEST_DEFERRAL_MARGIN, SLOW_START
+from flowjob.timeouts import (
+    DEFER_AFTER,
+    DEFERRAL_MARGIN,
+    LONGEST_DEFERRAL_MARGIN,
+    SLOW_START,
+)
 from flowjob.worker.airflow_name import airflow_name
 
 if TYPE_CHECKING:
@@ -112,6 +119,20 @@ def seconds_since_start(context: Context) -> float:
     """Return how long ago Airflow began to start the task's process."""
     started = context["ti"].start_date
     return (datetime.now(UTC) - started).total_seconds() if started else 0
+
+
+def default_defer_after() -> float:
+    """Return what ``[flowjob] defer_after`` says: seconds, by default ``DEFER_AFTER``.
+
+    :raises FlowError: it says no number.
+    """
+    from airflow.configuration import conf
+
+    told = conf.get("flowjob", "defer_after", fallback=str(DEFER_AFTER))
+    with suppress(ValueError):
+        if not math.isnan(seconds := float(told)):
+            return seconds
+    raise FlowError(f"[flowjob] defer_after is {told!r}: give a number of seconds")
 
 
 def shortest_deferral(start_up: float) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flowjob.exceptions import ClusterError, FlowError, FlowJobError, JobRefusedError
+from flowjob.exceptions import ClusterError, FlowJobError, JobRefusedError
 from flowjob.flow_run import FlowRun, flow_run_id_of
 from flowjob.flows import as_flow
 from flowjob.flows.base import FlowConnection
@@ -19,7 +19,6 @@ from flowjob.launch.manifest import make_manifests
 from flowjob.logs.collect import collect_logs
 from flowjob.status.job import is_active
 from flowjob.status.outcome import FAILED, Outcome
-from flowjob.timeouts import SHORT_TTL
 from flowjob.wait.read_again import read_outcome
 from flowjob.wait.until_end import wait_for_outcome
 from flowjob.worker.arguments import TryArguments
@@ -33,6 +32,7 @@ from flowjob.worker.flow_lines import show_line
 from flowjob.worker.place_links import PlaceLinks
 from flowjob.worker.remote import OwnRemoteRun, own_remote_run
 from flowjob.worker.session import WorkerSession
+from flowjob.worker.spec_check import check_spec
 from flowjob.worker.trigger_event import outcome_of_event
 from flowjob.worker.xcom import (
     ADOPTED_BY,
@@ -109,15 +109,18 @@ class Waiting:
         :raises FlowJobError: it cannot be launched or waited for.
         """
         self._start_up = seconds_since_start(self._context)
-        _check(self._arguments, self._task_id, self._log)
+        check_spec(self._arguments, self._session.flow_run.task_instance.task_id, self._log)
         job = self._launch(connect)
         self._xcoms.push_job(job)
         self._xcoms.push_links(job)
         if self._remote is not None and self._remote.run is not None:
             self._xcoms.push_remote_run(self._remote.run)
-        if self._arguments.deferrable and is_active(job):
-            return self._defer(job, self._arguments.deadline)
-        return self._end(job, self._wait(job))
+        arguments = self._arguments
+        if not (arguments.deferrable and is_active(job)):
+            return self._end(job, self._wait(job))
+        if (limit := arguments.defer_after) > 0 and (ended := self._until_over(job, None, limit)):
+            return self._end(job, ended)
+        return self._defer(job, arguments.deadline)
 
     def complete(
         self,
@@ -262,13 +265,25 @@ class Waiting:
     def _wait(self, job: KubernetesObject, deadline: float | None = None) -> Outcome:
         """Wait in this worker.
 
-        :param deadline: when the task times out (seconds since the epoch) by what was said before
-            it deferred; None: Airflow sees to it.
+        :param deadline: when the task times out (seconds since the epoch), as was said before it
+            deferred; None: Airflow sees to it.
         :raises AirflowTaskTimeout: it does.
         """
-        arguments, session = self._arguments, self._session
-        links = PlaceLinks(self._xcoms, job)
-        outcome = wait_for_outcome(
+        limit = None if deadline is None else max(deadline - time.time(), 0)
+        if (outcome := self._until_over(job, limit)) is None:
+            raise airflow_exception("AirflowTaskTimeout")("the flow run took too long")
+        return outcome
+
+    def _until_over(
+        self, job: KubernetesObject, limit: float | None, before_deferral: float | None = None
+    ) -> Outcome | None:
+        """Wait until the flow run is over, and show its log; None: it goes on.
+
+        :param limit: seconds that all of it may take; None: any number.
+        :param before_deferral: the ``limit`` of ``wait_for_outcome``; None (default): none.
+        """
+        arguments, session, links = self._arguments, self._session, PlaceLinks(self._xcoms, job)
+        waiting = wait_for_outcome(
             session.cluster,
             job,
             self._show,
@@ -277,15 +292,14 @@ class Waiting:
             wait_for=arguments.wait_for,
             exit_codes=arguments.skip_on_exit_code,
             on_change=links.see,
+            limit=before_deferral,
         )
-        limit = None if deadline is None else max(deadline - time.time(), 0)
-        try:
-            ended = session.run(asyncio.wait_for(session.execution.wait(outcome), limit))
-        except TimeoutError:
-            raise airflow_exception("AirflowTaskTimeout")("the flow run took too long") from None
-        # A kill or a time-out does not wait for them.
+        outcome = None
+        with suppress(TimeoutError):
+            outcome = session.run(asyncio.wait_for(session.execution.wait(waiting), limit))
+        # A kill, or a time-out of Airflow's, does not wait for them.
         session.run(links.close())
-        return ended
+        return outcome
 
     def _collect_log(
         self, job: KubernetesObject, *, is_over: bool, without: Collection[str] = ()
@@ -309,33 +323,6 @@ class Waiting:
             self._log.warning("%s", error)
         if not is_over:
             self._xcoms.push_log_positions(positions)
-
-    @property
-    def _task_id(self) -> str:
-        return self._session.flow_run.task_instance.task_id
-
-
-def _check(arguments: TryArguments, task_id: str, log: Any) -> None:
-    """Say what of the spec does not go with how it is waited for.
-
-    :raises FlowError: it cannot be waited for so.
-    """
-    spec = arguments.spec
-    if arguments.wait_for == "flow" and spec.has_many_pods:
-        raise FlowError(
-            f"task {task_id!r}: wait_for='flow' waits for one pod, but the job spec has "
-            "parallelism or completions: use wait_for='job'"
-        )
-    if not isinstance(arguments.log_containers, str):
-        for name in sorted(set(arguments.log_containers) - set(spec.container_names)):
-            log.warning("The job spec has no container %r of log_containers", name)
-    if spec.ttl is not None and spec.ttl < SHORT_TTL:
-        log.warning(
-            "ttlSecondsAfterFinished is %s s: should the worker die, a later try may not find "
-            "the Job any more and run the flow again; set it to %s s or more",
-            spec.ttl,
-            SHORT_TTL,
-        )
 
 
 def _have_masked(arguments: TryArguments, connect: Callable[[str], FlowConnection]) -> None:

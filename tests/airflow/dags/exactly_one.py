@@ -137,3 +137,11 @@ def make_dags(suffix: str, default_args: dict[str, Any]) -> None:
 
 make_dags("", {"deferrable": False})
 make_dags("_deferrable", {"deferrable": True})
+
+# These wait in the worker for as long as their tests take.
+IN_WORKER: dict[str, Any] = {"deferrable": True, "defer_after": 600}
+with DAG("waits_first_deferrable", schedule=None, params=PARAMS, default_args=IN_WORKER | RETRIED):
+    FlowJobOperator(task_id="flow", **COMMON)
+
+with DAG("times_out_first_deferrable", schedule=None, params=PARAMS, default_args=IN_WORKER):
+    FlowJobOperator(task_id="flow", execution_timeout=timedelta(seconds=12), **COMMON)

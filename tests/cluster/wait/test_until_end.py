@@ -57,6 +57,33 @@ def test_a_flow_run_costs_a_handful_of_requests_however_long_it_takes(
     assert {6, 7, 8} >= {short, long}
 
 
+def test_a_flow_run_that_ends_within_its_limit_has_its_whole_log(flow_runs: FlowRuns) -> None:
+    job = flow_runs.create(flow_runs.manifest("echo begin; sleep 1; echo end; exit 3"))
+    assert flow_runs.wait(job, limit=120).exit_code == 3
+    assert flow_runs.lines == ["begin", "end"]
+
+
+def test_a_flow_run_that_goes_on_beyond_its_limit_leaves_its_log_to_who_goes_on(
+    flow_runs: FlowRuns, core_v1: Any, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = flow_runs.create(flow_runs.manifest("echo begin; sleep 6; echo end"))
+
+    def is_running() -> bool:
+        return any(
+            p.status.phase == "Running" for p in core_v1.list_namespaced_pod(namespace).items
+        )
+
+    wait_for(is_running, "the flow to run")
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        flow_runs.wait(job, limit=1)
+    assert time.monotonic() - began < 2
+    assert flow_runs.lines == []
+    assert "not shown" not in caplog.text
+    assert flow_runs.wait(job).status == "succeeded"
+    assert flow_runs.lines == ["begin", "end"]
+
+
 def test_an_api_server_that_is_away_is_waited_for(flow_runs: FlowRuns, own_node: Node) -> None:
     job = flow_runs.create(flow_runs.manifest("sleep 4; echo end"))
     own_node.kill_api_server()

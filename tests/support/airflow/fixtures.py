@@ -83,6 +83,9 @@ def new_airflow(
             environment={
                 **kubernetes_connection(cluster.kubeconfig, airflow_namespace),
                 "AIRFLOW_CONN_BROKEN": json.dumps(_BROKEN_CONNECTION),
+                # The flows of tests take moments, and those of deferral are to test that. What is
+                # to wait in the worker first says so itself.
+                "AIRFLOW__FLOWJOB__DEFER_AFTER": "0",
                 "FLOW_EFFECTS": str(effects),
                 "FLOW_IMAGE": cluster.flow_image,
                 # Whose test gives it to the node.

@@ -39,6 +39,40 @@ def test_all_lines_are_handed_on_in_their_order() -> None:
     assert shown == MANY
 
 
+def test_lines_that_are_held_back_come_all_once_they_may() -> None:
+    shown: list[str] = []
+
+    async def hand_on() -> None:
+        lines = LineSpool(shown.append, is_held=True)
+        for line in MANY:
+            lines.put(line)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert shown == []
+        lines.let_go()
+        await lines.finish()
+        await lines.close()
+
+    asyncio.run(hand_on())
+    assert shown == MANY
+
+
+def test_lines_that_are_held_back_for_another_are_not_said_to_be_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shown: list[str] = []
+
+    async def hold_back() -> None:
+        lines = LineSpool(shown.append, is_held=True)
+        lines.put("another shows it")
+        await asyncio.sleep(0)
+        await lines.close()
+
+    asyncio.run(hold_back())
+    assert shown == []
+    assert caplog.text == ""
+
+
 def test_lines_of_any_characters_stay_as_they_are() -> None:
     shown: list[str] = []
     odd = ["", " ", "\x00\x1b[31m", "\r", "\u2028", "\ufffd", "\U0001f600" * 100_000, "%s {} \\"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +121,9 @@ def test_a_storage_that_was_not_built_is_an_import_error(dag: DAG) -> None:
         {"startup_timeout": "5"},
         {"startup_timeout": 0},
         {"logging_interval": -1},
+        {"defer_after": "5"},
+        {"defer_after": True},
+        {"defer_after": math.nan},
         {"on_finish": "x"},
         {"wait_for": "pod"},
         {"log_containers": "proxy"},
