@@ -63,6 +63,15 @@ def ensure_chromium() -> None:
         install("chromium")
 
 
+def ensure_redis() -> None:
+    """Install Redis' programs if they are missing and can be installed; see ``ensure_postgres``.
+
+    The tools' package has the server's program, too, and starts none.
+    """
+    if shutil.which("redis-check-rdb") is None and can_install():
+        install("redis-tools")
+
+
 @contextmanager
 def _without_a_server_of_its_own() -> Iterator[None]:
     """Keep the package from making a database cluster, and so from starting a server for it."""

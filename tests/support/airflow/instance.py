@@ -26,6 +26,8 @@ from tests.support.wait import wait_for
 
 _START_SECONDS = 180.0
 _AIRFLOW = (sys.executable, "-m", "airflow")
+# It would listen to the whole network; all read the logs from the one folder.
+_NO_LOG_SERVER = "--skip-serve-logs"
 # A page that answers, whatever is asked of it.
 CONSOLE = "/api/v2/version?of="
 _CONSOLES = (
@@ -102,18 +104,18 @@ class AirflowInstance:
         self._logs = self.home / "components"
         self._logs.mkdir(parents=True)
         self._guard = guard
-        # A log server would listen to the whole network; all read the logs from the one folder.
-        no_server = "--skip-serve-logs"
+        self._others: list[Component] = []
         self.api_server = self._component("api-server")
-        self.scheduler = self._component("scheduler", no_server)
+        self.scheduler = self._component("scheduler", _NO_LOG_SERVER)
         self.dag_processor = self._component("dag-processor")
-        self.triggerer = self._component("triggerer", no_server)
+        self.triggerer = self._component("triggerer", _NO_LOG_SERVER)
         self.client = AirflowClient(self.url, self._evidence)
 
     @property
     def components(self) -> tuple[Component, ...]:
-        """The four programs."""
-        return (self.api_server, self.scheduler, self.dag_processor, self.triggerer)
+        """The four programs, and those that were added."""
+        four = (self.api_server, self.scheduler, self.dag_processor, self.triggerer)
+        return (*four, *self._others)
 
     def start(self) -> None:
         """Create the database, start the four programs, and wait until all report health.
@@ -135,6 +137,19 @@ class AirflowInstance:
             environment={**self.environment, **settings},
             guard=self._guard,
         )
+
+    def add(self, name: str, *command: str) -> Component:
+        """Start a further program of this Airflow, as of another machine: `airflow` `command`."""
+        component = Component(
+            f"Airflow {name}",
+            [*_AIRFLOW, *command, _NO_LOG_SERVER],
+            log_file=self._logs / f"{name}.log",
+            environment=self.environment,
+            guard=self._guard,
+        )
+        self._others.append(component)
+        component.start()
+        return component
 
     def launch(self) -> None:
         """Create the database and start the four programs, without waiting for them."""
