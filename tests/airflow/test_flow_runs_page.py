@@ -196,7 +196,38 @@ def test_who_may_not_read_a_dag_sees_none_of_its_flow_runs(
     assert not any(each.startswith("exactly_one") for each in seen["guest"])
 
 
-PATHS = ["", "page.js", "page.css", "flow-runs", "dags/hello_flow/live-log?run_id=a&task_id=b"]
+def test_of_a_flow_run_that_goes_on_is_told_where_it_is_to_who_may_read_its_dag(
+    guarded: str, going: tuple[str, str]
+) -> None:
+    dag_id, run_id = going
+    with signed_in(guarded, "reader") as reader:
+        asked = {"dag_id": dag_id, "run_id": run_id}
+        (run,) = reader.get("/flowjob/flow-runs", params=asked).json()["flow_runs"]
+
+        def seen() -> dict[str, Any] | None:
+            answer = reader.get("/flowjob/flow-runs/now", params=asked).raise_for_status().json()
+            assert answer["failures"] == []
+            assert set(answer["now"]) == {run["flow_run_id"]}
+            now: dict[str, Any] = answer["now"][run["flow_run_id"]]
+            return now if now["node"] and now["told"] is None else None
+
+        now = wait_for(seen, "the flow to be seen to run", 60, 0.5)
+        assert now["pod"].startswith(run["job_name"])
+        assert (run["pod"], run["node"]) == (None, None)
+    with signed_in(guarded, "guest") as guest:
+        assert guest.get("/flowjob/flow-runs/now", params=asked).status_code == 403
+        answer = guest.get("/flowjob/flow-runs/now", params={"limit": 100}).json()
+        assert run["flow_run_id"] not in answer["now"]
+
+
+PATHS = [
+    "",
+    "page.js",
+    "page.css",
+    "flow-runs",
+    "flow-runs/now",
+    "dags/hello_flow/live-log?run_id=a&task_id=b",
+]
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,21 @@ from airflow.utils.session import create_session
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, StreamingResponse
+from sqlalchemy.orm import Session
 
 from flowjob.flow_run import TaskInstanceKey
-from flowjob.ui.flow_runs import LONGEST_PAGE, Wanted, find_flow_runs, find_log
+from flowjob.ui.flow_runs import (
+    LONGEST_PAGE,
+    Wanted,
+    find_flow_runs,
+    find_log,
+    find_places,
+)
+from flowjob.ui.job_place import JobPlace
 from flowjob.ui.live_log import LiveLog, TooManyError
+from flowjob.ui.looks import Looks
 from flowjob.ui.secrets import Masker
-from flowjob.ui.shown import shown
+from flowjob.ui.shown import Listed, shown
 
 _PAGE = Path(__file__).parent / "page"
 # The page asks nobody else for anything, and runs no script but its own.
@@ -31,6 +41,15 @@ _HEADERS = {
 }
 _Status = Literal["", "running", "succeeded", "failed", "cancelled", "unknown"]
 _Text = Annotated[str, Query(max_length=1000)]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Which page of which flow runs is asked for."""
+
+    wanted: Wanted
+    limit: int
+    offset: int
 
 
 def make_app() -> FastAPI:
@@ -48,6 +67,7 @@ def make_app() -> FastAPI:
     entities = (DagAccessEntity.TASK_INSTANCE, DagAccessEntity.XCOM)
     rights = [Depends(requires_access_dag("GET", entity)) for entity in entities]
     app.get("/flow-runs", dependencies=rights)(_flow_runs)
+    app.get("/flow-runs/now", dependencies=rights)(_now(Looks()))
     logs = [*rights, Depends(requires_access_dag("GET", DagAccessEntity.TASK_LOGS))]
     app.get("/dags/{dag_id}/live-log", dependencies=logs)(_live_log)
     return app
@@ -60,9 +80,7 @@ def _file(name: str) -> Any:
     return send
 
 
-def _flow_runs(
-    user: GetUserDep,
-    response: Response,
+def _asked(
     status: _Status = "",
     dag: _Text = "",
     text: _Text = "",
@@ -74,18 +92,48 @@ def _flow_runs(
     map_index: int | None = None,
     limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 50,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-) -> dict[str, Any]:
-    """List flow runs, newest first, of the DAGs that the user may read."""
-    response.headers["Cache-Control"] = "no-store"
+) -> _Asked:
+    """Read the query of a page of flow runs."""
     wanted = Wanted(
         *(status, dag, text, _aware(since), _aware(until), dag_id, run_id, task_id, map_index)
     )
+    return _Asked(wanted, limit, offset)
+
+
+_Question = Annotated[_Asked, Depends(_asked)]
+
+
+def _flow_runs(user: GetUserDep, response: Response, asked: _Question) -> dict[str, Any]:
+    """List flow runs, newest first, of the DAGs that the user may read."""
+    response.headers["Cache-Control"] = "no-store"
     with create_session() as session:
-        readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
-        if dag_id and dag_id not in readable:
-            raise HTTPException(403, "Forbidden")
-        found, more = find_flow_runs(session, readable, wanted, limit=limit, offset=offset)
+        found, more = _find(session, user, asked)
         return {"flow_runs": [shown(each) for each in found], "more": more}
+
+
+def _now(looks: Looks) -> Any:
+    async def look(user: GetUserDep, response: Response, asked: _Question) -> dict[str, Any]:
+        """Tell what the cluster shows of those that go on, of a page of flow runs."""
+        response.headers["Cache-Control"] = "no-store"
+        places = await run_in_threadpool(_places, user, asked)
+        seen, failures = await looks.at(places)
+        return {"now": {key: asdict(each) for key, each in seen.items()}, "failures": failures}
+
+    return look
+
+
+def _places(user: Any, asked: _Asked) -> list[JobPlace]:
+    with create_session() as session:
+        found, _ = _find(session, user, asked)
+        return find_places(session, found)
+
+
+def _find(session: Session, user: Any, asked: _Asked) -> tuple[list[Listed], bool]:
+    readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
+    wanted = asked.wanted
+    if wanted.dag_id and wanted.dag_id not in readable:
+        raise HTTPException(403, "Forbidden")
+    return find_flow_runs(session, readable, wanted, limit=asked.limit, offset=asked.offset)
 
 
 async def _live_log(

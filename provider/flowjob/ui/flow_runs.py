@@ -17,11 +17,12 @@ from sqlalchemy import ColumnElement, Select, String, and_, cast, or_, select, t
 from sqlalchemy.orm import Session, aliased
 
 from flowjob.flow_run import TaskInstanceKey
-from flowjob.ui.live_log import LogPlace
+from flowjob.ui.job_place import JobPlace
 from flowjob.ui.shown import GOES_ON, LINKS, RUNNING, UNKNOWN, Listed, shown
 from flowjob.worker.xcom import FLOW_RUN_ID, JOB_NAME, NAMESPACE, OUTCOME, STATUS
 
 LONGEST_PAGE = 100
+_KEY = ("dag_id", "run_id", "task_id", "map_index")
 
 
 @dataclass(frozen=True)
@@ -82,28 +83,39 @@ def find_flow_runs(
     return listed, len(found) > limit
 
 
-def find_log(key: TaskInstanceKey) -> LogPlace | None:
+def find_log(key: TaskInstanceKey) -> JobPlace | None:
     """Return where the log of a task instance's flow run is; None: it has none that goes on."""
     wanted = Wanted(
         *(RUNNING, "", "", None, None, key.dag_id, key.run_id, key.task_id, key.map_index)
     )
     with create_session() as session:
         found, _ = find_flow_runs(session, [key.dag_id], wanted, limit=1, offset=0)
-        rendered = session.scalar(_rendered_fields_of(key))
-    conn_id = (rendered or {}).get("kubernetes_conn_id")
-    if not found or not isinstance(conn_id, str):
-        return None
-    run = shown(found[0])
-    return LogPlace(conn_id, run["namespace"], run["job_name"], run["flow_run_id"])
+        places = find_places(session, found)
+    return next(iter(places), None)
 
 
-def _rendered_fields_of(key: TaskInstanceKey) -> Select[Any]:
-    """Ask for what the task has named, its connection included, as Airflow keeps it."""
+def find_places(session: Session, flow_runs: Collection[Listed]) -> list[JobPlace]:
+    """Return where the Jobs are of those flow runs that go on, by one query.
+
+    A task's connection is known from what Airflow keeps of its rendered fields.
+
+    :param session: of Airflow's database.
+    """
+    going_on = {
+        tuple(getattr(run.key, name) for name in _KEY): facts
+        for run in flow_runs
+        if (facts := shown(run))["status"] == RUNNING
+    }
     fields = RenderedTaskInstanceFields
-    query = select(fields.rendered_fields)
-    for name in ("dag_id", "run_id", "task_id", "map_index"):
-        query = query.where(getattr(fields, name) == getattr(key, name))
-    return query
+    place = [getattr(fields, name) for name in _KEY]
+    asked = select(*place, fields.rendered_fields).where(tuple_(*place).in_(list(going_on)))
+    places = []
+    for *key, rendered in session.execute(asked):
+        facts, conn_id = going_on[tuple(key)], (rendered or {}).get("kubernetes_conn_id")
+        if isinstance(conn_id, str):
+            names = (facts[name] or "" for name in ("namespace", "job_name", "flow_run_id"))
+            places.append(JobPlace(conn_id, *names))
+    return places
 
 
 def _query(dag_ids: Collection[str], wanted: Wanted) -> Select[Any]:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from flowjob.cluster.api_server import Cluster
@@ -20,6 +20,7 @@ from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.selection import LogSelection, LogStream
 from flowjob.status.job import has_many_pods
 from flowjob.text import one_line
+from flowjob.ui.job_place import JobPlace
 from flowjob.ui.line_buffer import LineBuffer
 from flowjob.wait.until_end import wait_for_outcome
 
@@ -33,22 +34,6 @@ _EARLIER_LINES = 1000
 _INTERVAL = 0.2
 _SIGN_OF_LIFE = 15.0
 _LONGEST_STREAM = 1800.0
-
-
-@dataclass(frozen=True)
-class LogPlace:
-    """Where a flow run's log is.
-
-    :param kubernetes_conn_id: Airflow connection of the cluster.
-    :param namespace: its Job's namespace.
-    :param job_name: its Job's name.
-    :param flow_run_id: its id: a Job of another is not shown.
-    """
-
-    kubernetes_conn_id: str
-    namespace: str
-    job_name: str
-    flow_run_id: str
 
 
 class TooManyError(FlowJobError):
@@ -66,7 +51,7 @@ class _Recent(LogSelection):
 class LiveLog:
     """Follows a flow from now on, until it ends or its reader goes.
 
-    :param place: where the log is.
+    :param place: where the Job is.
     :param mask: what a line goes through first.
     :raises TooManyError: so many are shown in this process already.
     """
@@ -74,7 +59,7 @@ class LiveLog:
     # What an event loop runs is to be held by somebody.
     _running: ClassVar[set[asyncio.Task[str]]] = set()
 
-    def __init__(self, place: LogPlace, mask: Callable[[str], str]) -> None:
+    def __init__(self, place: JobPlace, mask: Callable[[str], str]) -> None:
         if len(self._running) >= MOST_STREAMS:
             raise TooManyError(f"{MOST_STREAMS} live logs are shown already: close another one")
         self._buffer = LineBuffer()
@@ -108,7 +93,7 @@ class LiveLog:
             await asyncio.wait([following], timeout=_INTERVAL)
 
 
-async def _follow(place: LogPlace, emit: Callable[[str], None]) -> str:
+async def _follow(place: JobPlace, emit: Callable[[str], None]) -> str:
     """Follow the flow to its end; return what is to be said then."""
     try:
         async with Cluster(place.kubernetes_conn_id) as cluster:

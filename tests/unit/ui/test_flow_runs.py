@@ -11,12 +11,14 @@ from uuid import uuid4
 import pytest
 from airflow.models import import_all_models
 from airflow.models.dagrun import DagRun
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from sqlalchemy import Engine, create_engine, event, insert
 from sqlalchemy.orm import Session
 
-from flowjob.ui.flow_runs import Wanted, find_flow_runs
+from flowjob.ui.flow_runs import Wanted, find_flow_runs, find_places
+from flowjob.ui.job_place import JobPlace
 
 BEGIN = datetime(2026, 2, 3, tzinfo=UTC)
 MANY = 20_000
@@ -138,3 +140,25 @@ def test_a_page_of_many_flow_runs_takes_two_questions_and_no_time(
     assert len(found) == 100
     assert len(asked) == 2
     assert found[0].xcoms["namespace"] == "flows"
+
+
+def test_the_cluster_is_asked_by_one_question_for_those_alone_that_go_on(
+    engine: Engine, session: Session
+) -> None:
+    found, _ = find_flow_runs(session, ["sales"], Wanted(), limit=100, offset=0)
+    rows: list[dict[str, Any]] = []
+    for run in found[::2]:
+        key = {name: getattr(run.key, name) for name in ("dag_id", "run_id", "task_id")}
+        fields: dict[str, Any] = {"kubernetes_conn_id": "abroad"}
+        rows.append({**key, "map_index": -1, "rendered_fields": fields, "k8s_pod_yaml": None})
+    session.execute(insert(RenderedTaskInstanceFields), rows)
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    places = find_places(session, found)
+    session.rollback()
+    assert len(asked) == 1
+    going_on = {run.flow_run_id for run in found[::2] if "status" not in run.xcoms}
+    assert {place.flow_run_id for place in places} == going_on
+    number = places[0].flow_run_id.removeprefix("id-")
+    expected = JobPlace("abroad", "flows", f"load-{number}", f"id-{number}")
+    assert places[0] == expected

@@ -17,6 +17,9 @@ let offset = 0;
 let asked = 0;
 let typing = 0;
 let runs = [];
+// What the cluster shows of those that go on, by their ids.
+let now = {};
+let isLooking = false;
 // The cells with the durations of those that go on.
 let goingOn = [];
 
@@ -121,9 +124,10 @@ function taskOf(run) {
   return `dags/${names[0]}/runs/${names[1]}/tasks/${names[2]}${mapped}`;
 }
 
+// As Airflow writes it, where the user is: Sweden's is the one locale that does.
 function moment(text) {
   const at = text ? new Date(text) : null;
-  return at && !Number.isNaN(at.getTime()) ? at.toLocaleString(undefined, { hour12: false }) : "";
+  return at && !Number.isNaN(at.getTime()) ? at.toLocaleString("sv-SE") : "";
 }
 
 function duration(run) {
@@ -141,6 +145,17 @@ function cell(row, className, text, under) {
   return made;
 }
 
+function nowOf(run) {
+  return (run.status === "running" && now[run.flow_run_id]) || {};
+}
+
+function placesOf(run) {
+  const seen = nowOf(run);
+  const [pod, node] = [run.pod || seen.pod, run.node || seen.node];
+  const others = seen.pods > 1 ? `, of ${seen.pods}` : "";
+  return [pod && `pod ${pod}${others}`, node && `node ${node}`];
+}
+
 function rowsOf(run) {
   const row = element("tr");
   cell(row, "", "").append(element("span", run.status, `status ${run.status}`));
@@ -149,7 +164,7 @@ function rowsOf(run) {
   name.append(linkTo(taskOf(run), `${run.dag_id} / ${run.task_id}${mapped}`));
   name.append(element("small", run.run_id));
   cell(row, "moment", moment(run.interval_start), moment(run.interval_end));
-  cell(row, "", run.job_name, [run.pod && `pod ${run.pod}`, run.node && `node ${run.node}`]);
+  cell(row, "", run.job_name, placesOf(run));
   cell(row, "moment", moment(run.started_at));
   const taken = cell(row, "number", duration(run));
   if (run.status === "running") goingOn.push([taken, run]);
@@ -166,11 +181,12 @@ function rowsOf(run) {
     const link = linkTo(address, text);
     if (link) leads.append(link);
   }
-  if (!run.message && !run.reason) return [row];
+  const said = run.message || run.reason || nowOf(run).told;
+  if (!said) return [row];
   row.className = "begins";
   const why = element("tr", "", "why");
   why.append(element("td"));
-  const sentence = why.appendChild(element("td", run.message || run.reason, run.status));
+  const sentence = why.appendChild(element("td", said, run.status));
   sentence.colSpan = row.children.length - 1;
   return [row, why];
 }
@@ -193,6 +209,33 @@ function question() {
   return new URLSearchParams(Object.entries(wanted).filter(([, value]) => value !== ""));
 }
 
+// The page is there without the cluster, which may be slow to answer, or not answer at all.
+async function look() {
+  const failures = [];
+  if (isLooking) return;
+  if (!runs.some((run) => run.status === "running")) return tellFailures(failures);
+  isLooking = true;
+  try {
+    const answer = await answerTo(`flow-runs/now?${question()}`);
+    failures.push(...answer.failures);
+    if (JSON.stringify(now) !== JSON.stringify(answer.now)) {
+      now = answer.now;
+      draw();
+    }
+  } catch (error) {
+    failures.push(error.message);
+  } finally {
+    isLooking = false;
+  }
+  tellFailures(failures);
+}
+
+function tellFailures(failures) {
+  const place = document.getElementById("not-asked");
+  place.textContent = failures.map((each) => `The cluster could not be asked. ${each}`).join("\n");
+  place.hidden = !failures.length;
+}
+
 async function answerTo(path) {
   const response = await fetch(path, { headers: { Accept: "application/json" } });
   if (response.status === 401) throw new Error("Sign in to Airflow again to see flow runs.");
@@ -206,7 +249,10 @@ async function load() {
   try {
     const answer = await answerTo(`flow-runs?${question()}`);
     // A later question may have been answered already.
-    if (number === asked) show(answer);
+    if (number === asked) {
+      show(answer);
+      look();
+    }
   } catch (error) {
     if (number === asked) told.textContent = error.message;
   }
@@ -214,11 +260,8 @@ async function load() {
 
 function show(answer) {
   if (JSON.stringify(runs) !== JSON.stringify(answer.flow_runs) || !runs.length) {
-    const focused = document.activeElement?.closest?.("tbody") ? placeOf() : null;
     runs = answer.flow_runs;
-    goingOn = [];
-    table.tBodies[0].replaceChildren(...runs.flatMap(rowsOf));
-    if (focused !== null) focusables()[focused]?.focus();
+    draw();
   }
   table.hidden = !runs.length;
   told.textContent = runs.length
@@ -228,6 +271,13 @@ function show(answer) {
   document.getElementById("older").disabled = !answer.more;
   pages.hidden = !offset && !answer.more;
   document.body.dataset.loaded = "yes";
+}
+
+function draw() {
+  const focused = document.activeElement?.closest?.("tbody") ? placeOf() : null;
+  goingOn = [];
+  table.tBodies[0].replaceChildren(...runs.flatMap(rowsOf));
+  if (focused !== null) focusables()[focused]?.focus();
 }
 
 function focusables() {
