@@ -15,7 +15,7 @@ PREFECT_CONNECTION: dict[str, Any] = {
     "ui-field-behaviour": {
         "hidden-fields": ["schema", "login"],
         "relabeling": {"host": "API URL", "password": "API key"},
-        "placeholders": {"host": "https://api.prefect.io"},
+        "placeholders": {"host": "https://api.prefect.io, or http://prefect:4200/api"},
     },
     "conn-fields": {
         "tenant_id": {

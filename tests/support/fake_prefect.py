@@ -151,6 +151,9 @@ class FakePrefect:
             return _error(str(error), "INTERNAL_SERVER_ERROR")
         return web.json_response({"data": {name: data}})
 
+    def _answer_hello(self, arguments: Json, given: Json) -> str:
+        return "hello"
+
     def _answer_auth_info(self, arguments: Json, given: Json) -> Json:
         return {"tenant_id": str(UUID(int=1))}
 

@@ -22,6 +22,7 @@ done
 echo the end
 """
 FAILS = """
+seq 200
 echo "the sales are <b>gone</b> by 100%" > $FLOW_RESULT_PATH
 exit 3
 """

@@ -284,6 +284,8 @@ class AirflowInstance:
                 "load_examples": False,
                 "parallelism": 16,
                 "simple_auth_manager_all_admins": True,
+                # The button "Test" of a connection.
+                "test_connection": "Enabled",
             },
             "dag_processor": {
                 "bundle_refresh_check_interval": 1,

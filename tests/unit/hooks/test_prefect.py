@@ -210,5 +210,5 @@ def test_airflow_3_1_gets_the_names_of_the_fields_from_the_hook() -> None:
     assert PrefectHook.get_ui_field_behaviour() == {
         "hidden_fields": ["schema", "login"],
         "relabeling": {"host": "API URL", "password": "API key"},
-        "placeholders": {"host": "https://api.prefect.io"},
+        "placeholders": {"host": "https://api.prefect.io, or http://prefect:4200/api"},
     }
