@@ -60,30 +60,38 @@ class Looks:
         :returns: what is seen, by the flow runs' ids; and sentences that say which clusters could
             not be asked, and why.
         """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + deadline
+        end = self._until(deadline)
         self._forget()
         possible = sorted((p for p in places if _is_possible(p)), key=_group_of)
         groups = {group: list(found) for group, found in groupby(possible, key=_group_of)}
-        told = await asyncio.gather(*(self._look(group, groups[group], end) for group in groups))
-        found = {
-            place.flow_run_id: self._seen[place][1] for place in possible if place in self._seen
-        }
-        return found, sorted(filter(None, told))
+        seen: dict[str, Present] = {}
+        failures = await asyncio.gather(
+            *(self._look(group, groups[group], end, seen) for group in groups)
+        )
+        return seen, sorted(filter(None, failures))
 
-    async def _look(self, group: Group, places: list[JobPlace], end: float) -> str | None:
-        """Have seen these flow runs of a group; return why they could not be."""
+    async def _look(
+        self, group: Group, places: list[JobPlace], end: float, seen: dict[str, Present]
+    ) -> str | None:
+        """Add what is seen of a group's flow runs; return why they could not be looked at."""
+        failure = await self._failure(group, places, end)
+        # At once: others forget what is too old for them.
+        seen |= {p.flow_run_id: self._seen[p][1] for p in places if p in self._seen}
+        return failure
+
+    async def _failure(self, group: Group, places: list[JobPlace], end: float) -> str | None:
+        """Have the flow runs of a group looked at; return why they could not be."""
         conn_id, namespace = group
         about = f"Namespace {namespace}, by the Airflow connection {conn_id!r}: "
-        while wanted := [place for place in places if not self._is_fresh(place)]:
+        # What is too old was forgotten when this look began.
+        while wanted := [place for place in places if place not in self._seen]:
             if group in self._failed:
                 return about + self._failed[group][1]
             if group not in self._running:
                 if len(self._running) >= MOST_LOOKS:
                     return f"{about}{MOST_LOOKS} others are asked already"
                 self._begin(group, wanted)
-            left = end - asyncio.get_running_loop().time()
-            running = self._running[group]
+            left, running = end - self._until(0), self._running[group]
             if left <= 0 or not (await asyncio.wait([running], timeout=left))[0]:
                 return f"{about}the cluster has not answered in time"
         return None
@@ -111,10 +119,6 @@ class Looks:
 
     def _until(self, seconds: float) -> float:
         return asyncio.get_running_loop().time() + seconds
-
-    def _is_fresh(self, place: JobPlace) -> bool:
-        until, _ = self._seen.get(place, (0.0, None))
-        return until > self._until(0)
 
     def _forget(self) -> None:
         """Keep nothing that is too old to be told."""
