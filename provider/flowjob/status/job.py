@@ -24,6 +24,12 @@ def is_being_deleted(item: KubernetesObject) -> bool:
     return "deletionTimestamp" in item["metadata"]
 
 
+def is_new(job: KubernetesObject) -> bool:
+    """Tell whether a Job is as it was answered when it was created: nothing came of it yet."""
+    is_whole = "resourceVersion" in job["metadata"]
+    return is_whole and not job.get("status") and not is_being_deleted(job)
+
+
 def has_many_pods(job: KubernetesObject) -> bool:
     """Tell whether a Job has several pods by design, not one after another has failed."""
     spec = job.get("spec") or {}

@@ -47,6 +47,11 @@ class Collection:
             # Of one that was refused the next may be, too.
             self.is_watched = not self._is_refused
 
+    def begin_at(self, version: str) -> None:
+        """Take it that a watch from this version on, or from "0" on, shows all that matters."""
+        self._version, self.is_watched = version, True
+        self._was_listed_again.set()
+
     def take_refused(self, error: Exception) -> None:
         """Take it that the right to list or to watch is missing."""
         if not self._is_refused:

@@ -13,6 +13,7 @@ from flowjob.cluster.watch import Changed
 from flowjob.exceptions import ClusterError
 from flowjob.flow_run import flow_run_selector
 from flowjob.kubernetes_object import KubernetesObject
+from flowjob.status.job import is_new
 from flowjob.status.observation import Observation
 from flowjob.status.trimming import trimmed
 from flowjob.timeouts import REMINDER
@@ -22,8 +23,17 @@ from flowjob.wait.reader import Reader
 
 
 def watch_of(cluster: Cluster, job: KubernetesObject) -> FlowRunWatch:
-    """Return a watch of one Job and its pods."""
-    return FlowRunWatch(cluster, job["metadata"]["namespace"], flow_run_selector(job))
+    """Return a watch of one Job and its pods.
+
+    :param job: the Job, of which its metadata suffices. As it was answered when it was created, all
+        that becomes of it comes from the watch: nothing has to be read first.
+    """
+    return FlowRunWatch(
+        cluster,
+        job["metadata"]["namespace"],
+        flow_run_selector(job),
+        new_job=job if is_new(job) else None,
+    )
 
 
 class FlowRunWatch:
@@ -33,6 +43,8 @@ class FlowRunWatch:
     :param namespace: the namespace of the Jobs.
     :param label_selector: which Jobs, and pods, are watched.
     :param asked_again: seconds after which a right to watch that is missing is asked for again.
+    :param new_job: the one Job that it is for, which was created just now; None (default): what
+        there is, is to be read first.
     """
 
     def __init__(
@@ -42,6 +54,7 @@ class FlowRunWatch:
         label_selector: str,
         *,
         asked_again: float = REMINDER,
+        new_job: KubernetesObject | None = None,
     ) -> None:
         self._cluster = cluster
         self._selector = label_selector
@@ -59,6 +72,11 @@ class FlowRunWatch:
         self._reader = Reader(cluster, self._jobs, self._pods, self._followed.say)
         # By REST path: what was last said of a collection that cannot be seen now.
         self._lacks: dict[str, tuple[int, str]] = {}
+        self._new_job = new_job
+        if new_job is not None:
+            self._jobs.begin_at(new_job["metadata"]["resourceVersion"])
+            # From whatever a cache of the server's has: it has none of an older flow run's pods.
+            self._pods.begin_at("0")
         self._turn = asyncio.Lock()
         self._error: Exception | None = None
 
@@ -89,6 +107,9 @@ class FlowRunWatch:
         """
         loop = asyncio.get_running_loop()
         with self._followed.follow(job) as (followed, follower):
+            if job is self._new_job:
+                self._new_job = None  # to who comes later, it is not
+                followed.was_read(is_shown=self._jobs.is_watched and self._pods.is_watched)
             for level, text in self._lacks.values():
                 follower.say(level, text)
             while True:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from flowjob.exceptions import JobRefusedError
-from flowjob.flow_run import TaskInstanceKey
+from flowjob.flow_run import FLOW_RUN_ID_LABEL, TaskInstanceKey
 from tests.support.access import restricted_kubeconfig
 from tests.support.audit import AuditLog
 from tests.support.cluster import Cluster
@@ -65,6 +65,8 @@ def test_the_role_of_the_docs_is_enough_for_a_flow_run_and_its_kill(
     with FlowRuns(connect(path, monkeypatch, "least"), namespace, cluster.shell_image) as runs:
         assert runs.run("echo ran; echo '[1]' > /dev/termination-log").status == "succeeded"
         assert runs.lines == ["ran"]
+        # As each launch does, for the Jobs of earlier tries.
+        assert runs.loop.run(runs.cluster.list_jobs(namespace, FLOW_RUN_ID_LABEL))
         killed = runs.create(runs.manifest("sleep 600"))
         assert runs.loop.run(runs.cluster.delete_job(killed))
         image = runs.manifest("true")

@@ -281,6 +281,12 @@ def try_again(deployment: Deployment) -> None:
     launch(deployment.runs(WORKER), later_try(new_flow_run()), "true")
 
 
+def adopt(deployment: Deployment) -> None:
+    runs, flow_run = deployment.runs(WORKER), new_flow_run()
+    runs.wait(launch(runs, flow_run, "echo ran"))
+    assert runs.wait(launch(runs, later_try(flow_run), "true")).status == "succeeded"
+
+
 def kill(deployment: Deployment) -> None:
     runs = deployment.runs(WORKER)
     job, execution = launch(runs, new_flow_run(), "sleep 600"), Execution(runs.cluster)
@@ -343,7 +349,7 @@ LACKS = [
     Lack("jobs", "watch", run_one, "the Jobs are read now and then instead"),
     Lack("jobs", "delete", kill, "the flow run was cancelled, but its Job goes on"),
     Lack("pods", "get", break_the_log_off, "The flow's log cannot be read"),
-    Lack("pods", "list", run_one, "neither exit codes, results nor logs are known"),
+    Lack("pods", "list", adopt, "neither exit codes, results nor logs are known"),
     Lack("pods", "watch", run_one, "neither exit codes, results nor logs are known"),
     Lack("pods/log", "get", run_one, "The flow's log cannot be read"),
     Lack("events", "list", start_late, "The events are not read"),
