@@ -25,7 +25,7 @@ from flowjob.status.observation import is_pod_of
 from flowjob.timeouts import PATIENCE
 
 # Objects in one answer to a list: parsing more of them would hold up a triggerer's event loop.
-_PAGE = "100"
+_PAGE = 100
 
 
 class Cluster(Transport):
@@ -201,16 +201,18 @@ class Cluster(Transport):
         label_selector: str = "",
         *,
         field_selector: str = "",
+        size: int = _PAGE,
         patience: Patience | None = None,
         stop: asyncio.Event | None = None,
     ) -> AsyncIterator[KubernetesObject]:
         """Yield the pages of a list of objects.
 
+        :param size: objects of a page; 100 by default.
         :param patience: see ``Transport.request``.
         :param stop: see ``Transport.request``.
         :raises ApiError: the right to list is missing, or the namespace is.
         """
-        query = {"limit": _PAGE}
+        query = {"limit": str(size)}
         query |= {"labelSelector": label_selector} if label_selector else {}
         query |= {"fieldSelector": field_selector} if field_selector else {}
         while True:

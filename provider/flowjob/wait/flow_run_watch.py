@@ -69,7 +69,7 @@ class FlowRunWatch:
             "neither exit codes, results nor logs are known",
             self._followed.lose,
         )
-        self._reader = Reader(cluster, self._jobs, self._pods, self._followed.say)
+        self._reader = Reader(cluster, self._jobs, self._pods, label_selector, self._followed.say)
         # By REST path: what was last said of a collection that cannot be seen now.
         self._lacks: dict[str, tuple[int, str]] = {}
         self._new_job = new_job

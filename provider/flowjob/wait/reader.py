@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError, is_expired, is_forbidden
@@ -20,20 +21,33 @@ from flowjob.wait.followed_jobs import FollowedJob
 
 # Jobs that are read at once: their ids must fit into an address (proxies take 8 KiB).
 _PORTION = 100
+# So many that whole lists are tried first: portions of them would be hundreds of requests. Their
+# pages are larger for the same reason, and still parsed within a few hundredths of a second.
+_MANY = 5000
+_PAGE = 250
 
 
 class Reader:
-    """Reads the Jobs of one namespace, and nothing of the thousands that nobody waits for.
+    """Reads the Jobs of one namespace, and little of the thousands that nobody waits for.
 
     :param cluster: where the Jobs are.
     :param jobs: the Jobs of the namespace.
     :param pods: its pods.
+    :param label_selector: which of them are whole lists.
     :param say: takes what is said while nothing can be read.
     """
 
-    def __init__(self, cluster: Cluster, jobs: Collection, pods: Collection, say: Say) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        jobs: Collection,
+        pods: Collection,
+        label_selector: str,
+        say: Say,
+    ) -> None:
         self._cluster = cluster
         self._jobs, self._pods = jobs, pods
+        self._selector = label_selector
         self._say = say
         # Whom to tell that it was read, or what went wrong.
         self._asked: dict[FollowedJob, asyncio.Future[Exception | None]] = {}
@@ -59,7 +73,8 @@ class Reader:
 
     async def _read_all(self) -> None:
         while self._asked:
-            portion = list(self._asked)[:_PORTION]
+            size = _PORTION if len(self._asked) < _MANY else len(self._asked)
+            portion = list(self._asked)[:size]
             told, error = [self._asked.pop(followed) for followed in portion], None
             try:
                 await self._read(portion)
@@ -68,8 +83,11 @@ class Reader:
                 error = failure
                 told += self._asked.values()
                 self._asked.clear()
-            for was_read in told:
+            for number, was_read in enumerate(told, 1):
                 was_read.set_result(error)
+                if number % _PORTION == 0:
+                    # Thousands who go on at once would hold all up.
+                    await asyncio.sleep(0)
 
     async def _read(self, portion: Sequence[FollowedJob]) -> None:
         by_uid = {followed.uid: followed for followed in portion}
@@ -93,15 +111,37 @@ class Reader:
             followed.was_read(is_shown=is_watched and followed in shown)
 
     async def _list(
-        self, collection: Collection, portion: Sequence[FollowedJob]
+        self, collection: Collection, wanted: Sequence[FollowedJob]
     ) -> AsyncGenerator[KubernetesObject]:
-        """Yield the portion's Jobs or pods; without the right to list, there are none."""
+        """Yield their Jobs or pods, and perhaps others; without the right to list, there are none.
+
+        Many are read as one list, unless there are more in it for which nobody waits.
+        """
+        if len(wanted) > _PORTION:
+            ids, own, count = {each.flow_run_id for each in wanted}, 0, 0
+            async with aclosing(self._select(collection, self._selector, size=_PAGE)) as items:
+                async for item in items:
+                    yield item
+                    own, count = own + (label(item, FLOW_RUN_ID_LABEL) in ids), count + 1
+                    if count % _PAGE == 0 and own < count / 2:
+                        break
+                else:
+                    return
+        for first in range(0, len(wanted), _PORTION):
+            labels = flow_runs_selector(e.flow_run_id for e in wanted[first : first + _PORTION])
+            fields = ""
+            if collection is self._jobs and len(wanted) == 1:
+                # Which costs the server the same whether there are ten Jobs or ten thousand.
+                name = wanted[0].observation.job["metadata"]["name"]
+                labels, fields = "", f"metadata.name={name}"
+            async for item in self._select(collection, labels, fields):
+                yield item
+
+    async def _select(
+        self, collection: Collection, labels: str, fields: str = "", size: int = _PORTION
+    ) -> AsyncGenerator[KubernetesObject]:
+        """Yield the Jobs or pods that selectors choose; see ``_list``."""
         path = collection.path
-        labels, fields = flow_runs_selector(each.flow_run_id for each in portion), ""
-        if collection is self._jobs and len(portion) == 1:
-            # Which costs the server the same whether there are ten Jobs or ten thousand.
-            name = portion[0].observation.job["metadata"]["name"]
-            labels, fields = "", f"metadata.name={name}"
         patience = self._cluster.patience(
             # A right that was there is not missing.
             REFUSALS if collection.was_listed else UNKNOWN_USER,
@@ -112,7 +152,7 @@ class Reader:
         while True:
             try:
                 async for page in self._cluster.pages(
-                    path, labels, field_selector=fields, patience=patience
+                    path, labels, field_selector=fields, size=size, patience=patience
                 ):
                     patience.doubted = REFUSALS
                     for item in filter(None, map(kept, page["items"])):

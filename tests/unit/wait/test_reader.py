@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 
 from flowjob.cluster.api_server import Cluster
 from flowjob.exceptions import ClusterError
+from flowjob.status.observation import Observation, has_ended
+from flowjob.wait.collection import Collection
 from flowjob.wait.flow_run_watch import FlowRunWatch
+from flowjob.wait.followed_jobs import FollowedJob
+from flowjob.wait.reader import Reader
 from flowjob.wait.until_end import wait_for_end
 from flowjob.worker.loop_thread import LoopThread
 from tests.support.fake_api_server import (
@@ -42,6 +47,25 @@ def all_completed(asked: Asked) -> Answer:
     return job_list(*map(completed_job, names_of(asked)), version=9)
 
 
+def in_pages(names: list[str]) -> Callable[[Asked], Answer]:
+    """Answer with those that are asked for, or with pages of all of these."""
+
+    def answer(asked: Asked) -> Answer:
+        if " in (" in asked.query.get("labelSelector", "") or "fieldSelector" in asked.query:
+            return all_completed(asked)
+        first, size = int(asked.query.get("continue", 0)), int(asked.query["limit"])
+        following = first + size
+        goes_on = str(following) if following < len(names) else ""
+        page = map(completed_job, names[first:following])
+        return job_list(*page, version=9, goes_on=goes_on)
+
+    return answer
+
+
+def lists_of_jobs(server: FakeApiServer) -> list[Asked]:
+    return [each for each in server.asked if each.verb == "GET" and each.path.endswith("/jobs")]
+
+
 @pytest.fixture(autouse=True)
 def _watches(server: FakeApiServer) -> None:
     server.tell("GET", "/pods", NO_PODS)
@@ -69,11 +93,7 @@ def test_thousands_that_wait_are_read_a_hundred_at_a_time(
     names = [f"n{number}" for number in range(1000)]
     server.tell("GET", "/jobs", all_completed)
     assert loop.run(wait_for_all(cluster, names)) == ["succeeded"] * 1000
-    lists = [
-        names_of(asked)
-        for asked in server.asked
-        if asked.verb == "GET" and asked.path.endswith("/jobs")
-    ]
+    lists = [names_of(asked) for asked in lists_of_jobs(server)]
     assert sorted(itertools.chain(*lists)) == sorted(names)
     assert len(lists) < 20
     # From the first of them on, whatever changes is shown.
@@ -83,6 +103,37 @@ def test_thousands_that_wait_are_read_a_hundred_at_a_time(
         if asked.verb == "WATCH"
     }
     assert watched == {"jobs": "9", "pods": "1"}
+
+
+async def read_at_once(cluster: Cluster, names: list[str]) -> list[FollowedJob]:
+    """Have so many read as a triggerer that has just started; return what is known of them."""
+    jobs, pods = (Collection(f"/{kind}", "nothing is known", print) for kind in ("jobs", "pods"))
+    reader = Reader(cluster, jobs, pods, "flow_run_id", lambda *_: None)
+    followed = [FollowedJob(f"id-of-{name}", Observation(job(name))) for name in names]
+    await asyncio.gather(*map(reader.read, followed))
+    await reader.close()
+    return followed
+
+
+def test_many_thousands_that_wait_are_read_as_one_list(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    names = [f"n{number}" for number in range(6000)]
+    server.tell("GET", "/jobs", in_pages([*(f"kept{number}" for number in range(100)), *names]))
+    followed = loop.run(read_at_once(cluster, names))
+    assert all(each.is_shown and has_ended(each.observation) for each in followed)
+    assert server.count("GET", "/jobs") == 25
+    assert server.count("GET", "/pods") == 1
+
+
+def test_many_thousands_that_wait_beside_more_that_are_kept_read_little_of_those(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    names = [f"n{number}" for number in range(6000)]
+    server.tell("GET", "/jobs", in_pages([*(f"kept{number}" for number in range(9000)), *names]))
+    followed = loop.run(read_at_once(cluster, names))
+    assert all(each.is_shown and has_ended(each.observation) for each in followed)
+    assert server.count("GET", "/jobs") == 1 + 60
 
 
 @pytest.mark.parametrize(
