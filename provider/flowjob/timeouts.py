@@ -36,6 +36,16 @@ LONGEST_LOOK = 30.0
 # Between two lines that say that something is still waited for.
 REMINDER = 60
 
+# --- a queue ------------------------------------------------------------------------------------
+
+# After which it is asked what holds a Job in Kueue's queue, and then once a REMINDER: what has room
+# is admitted sooner, and costs no request.
+QUEUE_WORD = 2
+# For which those who ask that wait for one another, to be answered together.
+QUEUE_GATHERING = 1
+# That the answer may take. It only tells more of what is known anyway.
+QUEUE_ANSWER = 10
+
 # --- a log --------------------------------------------------------------------------------------
 
 # Without a line after which a follower connects anew. Longer than WATCH_SILENCE, as a log has no

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -94,18 +95,33 @@ class FlowRuns:
         job: Manifest,
         on_line: Callable[[str], None] = lambda line: None,
         startup_timeout: float | None = None,
+        **arguments: Any,
+    ) -> Outcome:
+        """Wait for the flow run's end; the arguments are those of `waiting`."""
+        future = self.waiting(job, on_line, startup_timeout, **arguments)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def waiting(
+        self,
+        job: Manifest,
+        on_line: Callable[[str], None] = lambda line: None,
+        startup_timeout: float | None = None,
         wait_for: str = "job",
         selection: LogSelection = FLOW_CONTAINER,
         exit_codes: Collection[int] = (),
         limit: float | None = None,
-    ) -> Outcome:
-        """Wait for the flow run's end."""
+    ) -> Future[Outcome]:
+        """Begin to wait for the flow run's end."""
 
         def emit(line: str) -> None:
             self.lines.append(line)
             on_line(line)
 
-        return self.loop.run(
+        return self.loop.start(
             wait_for_outcome(
                 self.cluster,
                 job,

@@ -88,7 +88,7 @@ def test_an_example_of_the_pages_is_a_dag_whose_specs_are_right(
 
 def test_the_other_examples_are_yaml() -> None:
     for file in (DOCS / "examples").glob("*.yaml"):
-        assert yaml.safe_load(file.read_text())
+        assert all(yaml.safe_load_all(file.read_text()))
 
 
 # --- the site -----------------------------------------------------------------------------------

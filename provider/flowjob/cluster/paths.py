@@ -41,3 +41,8 @@ def pod_path(pod: KubernetesObject) -> str:
 def events_path(namespace: str) -> str:
     """Return the REST path of a namespace's events."""
     return f"/api/v1/namespaces/{namespace}/events"
+
+
+def workloads_path(namespace: str, version: str) -> str:
+    """Return the REST path of Kueue's Workloads in a namespace, by a version of its API."""
+    return f"/apis/kueue.x-k8s.io/{version}/namespaces/{namespace}/workloads"

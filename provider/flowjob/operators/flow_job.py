@@ -86,8 +86,8 @@ class FlowJobOperator(Lineage, BaseOperator):
         a task resumes; 0: none. Default: ``[flowjob] defer_after``, by default 5.
     :param startup_timeout: seconds (default 600) that the flow container may take to start, after
         which the task fails with what held it up, and the Job is deleted; None: any number. A
-        Job that is suspended on purpose, as by Kueue, is waited for. What cannot heal by itself,
-        such as an invalid image name, fails the task at once.
+        Job that is suspended on purpose, as by Kueue, is waited for, unless Kueue says for so long
+        that it can never admit it. What cannot heal by itself fails the task at once.
     :param skip_on_exit_code: exit codes of the flow container that skip the task; default: none.
     :param wait_for: ``"job"`` (default): the flow run ends with its Job; ``"flow"``: it ends with
         its flow container where other containers, such as a database proxy, keep the Job active.

@@ -13,7 +13,7 @@ from flowjob.kubernetes_object import KubernetesObject, termination_message_limi
 from flowjob.status.diagnosis import Diagnosis, sentence_of
 from flowjob.status.failure import diagnose_failure, diagnose_flow
 from flowjob.status.indexes import is_leader, messages_by_index
-from flowjob.status.job import has_many_pods, true_condition
+from flowjob.status.job import has_many_pods, is_being_deleted, true_condition
 from flowjob.status.observation import (
     Observation,
     created_at,
@@ -135,11 +135,15 @@ def outcome_of_exit(observation: Observation, exit_codes: Collection[int]) -> Ou
     :param observation: of the flow run, or of what is new of it.
     :param exit_codes: with which a flow is over, of the flow container.
     :returns: None where it has not, where the spec itself has it started again after that code,
-        where its pod is one of many, or where its Job is about to end by itself.
+        where its pod is one of many or was told to end, or where its Job is about to end by
+        itself.
     """
     if not exit_codes or has_many_pods(observation.job):
         return None
     for pod in observation.pods.values():
+        if is_being_deleted(pod):
+            # It was told to end, as by Kueue, which has the flow begin anew later.
+            continue
         name = flow_container_name(pod)
         for which in ("state", "lastState"):
             state = termination(flow_container_status(pod), which)

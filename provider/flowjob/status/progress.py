@@ -17,6 +17,7 @@ from flowjob.status.observation import (
     running_beside_ended_flow,
     terminated_state,
 )
+from flowjob.status.queue import queue_of
 from flowjob.status.start import diagnose_pod_start, is_suspended
 from flowjob.status.warnings import pod_warnings
 
@@ -47,8 +48,7 @@ class Progress:
         :param news: the Job, and the pods that are not as they were.
         """
         job = news.job
-        suspended = f"The Job {job['metadata']['name']} is suspended, and waited for"
-        yield from self._changed("job", suspended if is_suspended(news) else "")
+        yield from self._changed("job", _suspended_line(job) if is_suspended(news) else "")
         has_many = has_many_pods(job)
         for uid, pod in sorted(news.pods.items(), key=lambda entry: created_at(entry[1])):
             if not has_many or self._is_told_of(uid):
@@ -146,6 +146,12 @@ class _Summary:
             }
             self._told = line
             yield line
+
+
+def _suspended_line(job: KubernetesObject) -> str:
+    queue = queue_of(job)
+    waits = "waited for" if queue is None else f"waits in queue {queue}"
+    return f"The Job {job['metadata']['name']} is suspended, and {waits}"
 
 
 def _pod_line(pod: KubernetesObject, attempt: int, backoff_limit: int | None) -> str:

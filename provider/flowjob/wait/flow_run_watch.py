@@ -20,6 +20,7 @@ from flowjob.timeouts import REMINDER
 from flowjob.wait.collection import Collection
 from flowjob.wait.followed_jobs import FollowedJobs
 from flowjob.wait.reader import Reader
+from flowjob.wait.workloads import QueueReader
 
 
 def watch_of(cluster: Cluster, job: KubernetesObject) -> FlowRunWatch:
@@ -70,6 +71,8 @@ class FlowRunWatch:
             self._followed.lose,
         )
         self._reader = Reader(cluster, self._jobs, self._pods, label_selector, self._followed.say)
+        #: Asks what holds Jobs in the queues of the namespace.
+        self.queues = QueueReader(cluster, namespace)
         # By REST path: what was last said of a collection that cannot be seen now.
         self._lacks: dict[str, tuple[int, str]] = {}
         self._new_job = new_job
@@ -92,6 +95,7 @@ class FlowRunWatch:
             task.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
         await self._reader.close()
+        await self.queues.close()
 
     async def follow(
         self, job: KubernetesObject

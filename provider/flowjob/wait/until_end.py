@@ -32,6 +32,7 @@ from flowjob.status.start import Start, is_suspended
 from flowjob.status.warnings import lost_pods
 from flowjob.timeouts import REMINDER
 from flowjob.wait.flow_run_watch import FlowRunWatch, watch_of
+from flowjob.wait.in_queue import InQueue
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class _Waiting:
         self._exit_codes = exit_codes
         self._progress = Progress()
         self._start = Start()
+        self._queue = InQueue(watch.queues)
         self._is_failing = False
         self._next_word = asyncio.get_running_loop().time() + REMINDER
 
@@ -121,6 +123,9 @@ class _Waiting:
         except TimeoutError:
             if not limit.expired():
                 raise
+            if self._queue.next_look is not None:
+                cause = await self._queue.look(observation.job, startup_timeout)
+                return None if cause is None else (observation, outcome_of_start(cause))
             if deadline is None or asyncio.get_running_loop().time() < deadline:
                 await self._say_what_it_waits_for(observation)
                 return None
@@ -139,7 +144,9 @@ class _Waiting:
 
     def _next_look(self, observation: Observation, deadline: float | None) -> float | None:
         """Return when, in the loop's time, to look at what keeps the flow from starting."""
-        if self._start.has_started or is_suspended(observation):
+        if is_suspended(observation):
+            return self._queue.next_look
+        if self._start.has_started:
             return None
         return self._next_word if deadline is None else min(self._next_word, deadline)
 
@@ -163,6 +170,7 @@ class _Waiting:
         async for news in _in_portions(observation, new_pods):
             self._on_change(news)
             self._start.see(news)
+            self._queue.see(news)
             for line in self._progress.news(news):
                 log.info("%s", line)
 

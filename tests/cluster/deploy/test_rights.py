@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from tests.support.flow_runs import SPEC, FlowRuns, connect, new_flow_run
 from tests.support.keyed_flows import Launches
 from tests.support.kustomize import kustomize
 from tests.support.reverse_proxy import ReverseProxy
-from tests.support.suspended_jobs import suspended_job
+from tests.support.suspended_jobs import SUSPENDED_SPEC, suspended_job
 from tests.support.triggers import only_event, trigger_of
 from tests.support.wait import wait_for
 
@@ -155,7 +156,8 @@ def test_a_worker_runs_flows_adopts_them_kills_them_and_says_why_one_does_not_st
     wait_for(lambda: ("jobs", "delete") in requested(audit_log, **own), "the audit log")
     # A pod is read by its name where its log breaks off, and events where nothing else tells.
     unused = granted(roles, "flowjob-worker") - requested(audit_log, **own)
-    assert unused <= {("pods", "get"), ("events", "list")}
+    # Nor is there a queue here.
+    assert unused <= {("pods", "get"), ("events", "list"), ("workloads", "list")}
 
 
 def test_a_triggerer_waits_for_flow_runs_keeps_last_lines_and_kills_but_launches_none(
@@ -176,7 +178,8 @@ def test_a_triggerer_waits_for_flow_runs_keeps_last_lines_and_kills_but_launches
     assert runs.loop.run(runs.cluster.delete_job(job, patience=runs.cluster.patience(REFUSALS)))
     assert audit_log.count(code=403, **own) == 0
     unused = granted(roles, "flowjob-triggerer") - requested(audit_log, **own)
-    assert unused <= {("jobs", "get"), ("pods", "get"), ("events", "list")}
+    seldom = {("jobs", "get"), ("pods", "get"), ("events", "list"), ("workloads", "list")}
+    assert unused <= seldom
     assert ("jobs", "create") not in granted(roles, "flowjob-triggerer")
 
 
@@ -317,6 +320,26 @@ def start_late(deployment: Deployment) -> None:
     assert runs.wait(runs.create(manifest), startup_timeout=3).status == "failed"
 
 
+def stand_in_a_queue(deployment: Deployment) -> None:
+    runs = deployment.runs(WORKER)
+    manifest = runs.manifest("true", SUSPENDED_SPEC)
+    manifest["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = "nightly"
+    asked, told = Event(), logging.getLogger("flowjob.wait.in_queue")
+
+    def see(_: logging.LogRecord) -> bool:
+        asked.set()
+        return True
+
+    told.addFilter(see)
+    # Nobody releases it.
+    waiting = runs.waiting(runs.create(manifest))
+    try:
+        assert asked.wait(30)
+    finally:
+        waiting.cancel()
+        told.removeFilter(see)
+
+
 def launch_keyed(deployment: Deployment) -> None:
     deployment.launches(deployment.runs(WORKER)).launch(new_flow_run())
 
@@ -353,6 +376,7 @@ LACKS = [
     Lack("pods", "watch", run_one, "neither exit codes, results nor logs are known"),
     Lack("pods/log", "get", run_one, "The flow's log cannot be read"),
     Lack("events", "list", start_late, "The events are not read"),
+    Lack("workloads", "list", stand_in_a_queue, "Kueue's Workloads are not read"),
     Lack("secrets", "create", launch_keyed, "the API server refused the Secret"),
     Lack("secrets", "patch", launch_keyed, "will not go with its Job"),
     Lack("secrets", "delete", launch_keyed_and_refused, "is left to the sweep"),

@@ -10,6 +10,7 @@ from flowjob.status.observation import Observation, has_ended, is_settled
 from flowjob.status.outcome import (
     Outcome,
     outcome_of,
+    outcome_of_exit,
     outcome_of_flow,
 )
 
@@ -179,6 +180,17 @@ def test_a_flow_that_ends_before_its_sidecars_has_an_outcome_of_its_own() -> Non
 )
 def test_a_flow_that_kubernetes_goes_on_with_has_not_ended(observation: Observation) -> None:
     assert outcome_of_flow(observation) is None
+
+
+def test_a_pod_that_was_told_to_end_has_not_ended_its_flow_with_the_code_of_that() -> None:
+    running = job()
+    running["spec"] = {"backoffLimit": 6}
+    told = ended("sales-1", 143, "2026-01-01T00:00:00Z")
+    observation = Observation(running, {"1": told})
+    assert outcome_of_exit(observation, {143}) is not None
+    # As by Kueue, which preempts it.
+    told["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert outcome_of_exit(observation, {143}) is None
 
 
 def test_what_airflow_stores_of_a_failure_is_one_sentence() -> None:
