@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from tests.support.airflow.instance import AirflowInstance
+from tests.support.airflow.world import connection
+from tests.support.cluster import Cluster
 from tests.support.differences import to_dict, unexpected_differences, with_the_servers_defaults
 from tests.support.node.node import Node
 from tests.support.prefect import import_prefect_image
@@ -39,7 +41,7 @@ def run(airflow: AirflowInstance, dag_id: str, conf: dict[str, Any] | None = Non
 def test_all_examples_are_tested(airflow: AirflowInstance) -> None:
     # These have tests of their own, here, in test_composition.py and in test_exactly_one.py.
     tested = {*EXAMPLES, *COMPOSED, *NEWER, "nightly_sales", "prefect_flow", "flow_job_sweep"}
-    tested |= {"trigger_form"}
+    tested |= {"several_clusters", "trigger_form"}
     importable = tested - NEWER if AIRFLOW_3_1 else tested
     for dag_id in importable:
         airflow.client.wait_for_dag(dag_id)
@@ -126,6 +128,24 @@ def test_the_trigger_form_asks_for_image_and_memory(
     job = batch_v1.read_namespaced_job(xcoms["job_name"], xcoms["namespace"])
     (container,) = job.spec.template.spec.containers
     assert (container.image, container.resources.limits) == (image, {"memory": "64Mi"})
+
+
+def test_a_flow_runs_on_each_of_several_clusters(
+    airflow: AirflowInstance, cluster: Cluster, airflow_namespace: str, namespace: str
+) -> None:
+    # One node, under a second connection whose flows have another namespace.
+    with connection(airflow, cluster.kubeconfig, namespace) as other:
+        names = ["kubernetes_default", other]
+        run_id = run(airflow, "several_clusters", conf={"clusters": names})
+    client = airflow.client
+    sales = [client.xcoms("several_clusters", run_id, "sales", index) for index in (0, 1)]
+    assert [each["namespace"] for each in sales] == [airflow_namespace, namespace]
+    assert [each["return_value"]["region"] for each in sales] == names
+    task = client.task_instance("several_clusters", run_id, "sales", 1)
+    assert task["rendered_map_index"] == other
+    total = client.xcoms("several_clusters", run_id, "total")
+    assert total["namespace"] == airflow_namespace
+    assert total["return_value"] == {"regions": names, "rows": 52}
 
 
 @pytest.mark.parametrize("dag_id", sorted(file.stem for file in DAGS.glob("*.py")))
