@@ -14,6 +14,8 @@ WORKERS ?= 3
 KUBERNETES ?= 1.34 1.35 1.36 1.37
 # Of `make test-matrix`, those whose names have one of these: 3.12, airflow-3.2, 3.13-airflow-3.3.2.
 CELLS ?=
+# Of `make bench`, those rows alone: ROWS="no_op logs"; `-m tests.bench --help` lists them.
+ROWS ?=
 # The order of `make test-random`, and what happens in `make soak`.
 SEED ?= $(shell echo $$RANDOM)
 
@@ -103,7 +105,11 @@ release-check: setup ## Build wheel and sdist into dist/, check them, and use th
 	FLOWJOB_DIST=dist $(BIN)/pytest tests/release
 
 .PHONY: bench
-bench: setup-postgres build ## Measure what thousands of flow runs, pods and kept Jobs cost
+bench: setup-postgres build ## Measure side by side with Airflow's own operators, for docs/ (ROWS=...)
+	$(BIN)/python -m tests.bench $(ROWS)
+
+.PHONY: bench-alone
+bench-alone: setup-postgres build ## Measure what thousands of waits, pods, kept Jobs cost
 	$(BIN)/python -m tests.bench.triggerer
 	$(BIN)/python -m tests.bench.indexed
 	$(BIN)/python -m tests.bench.kept

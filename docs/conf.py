@@ -11,7 +11,8 @@ version = release = metadata.version("airflow-provider-flowjob")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build", "examples"]
+# What pages include is no page.
+exclude_patterns = ["_build", "bench", "examples"]
 
 html_theme = "furo"
 html_title = f"FlowJob {version}"

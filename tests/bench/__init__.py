@@ -1,1 +1,1 @@
-"""Measurements, run by hand: `make bench`."""
+"""Measurements, run by hand: `make bench` and `make bench-alone`."""

@@ -1,4 +1,4 @@
-"""`make bench`: how long the Jobs live on of thousands of deferred flow runs that end together.
+"""`make bench-alone`: how long the Jobs live on of thousands of flow runs that end together.
 
 The run of a DAG is marked failed, as of a backfill that somebody cancels. All is real but how the
 tasks came to wait, and their Jobs are suspended, so they need no pods. Prints one line of JSON.

@@ -1,4 +1,4 @@
-"""`make bench`: how long one Indexed Job of thousands of pods holds up the loop that waits for it.
+"""`make bench-alone`: how long one Job of thousands of pods holds up the loop that waits for it.
 
 No node runs the pods; their states are written, which is real to a watcher, by a process of its
 own: what it leaves to the garbage collector is no fault of the loop's. Half of the pods are there

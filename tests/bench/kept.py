@@ -1,4 +1,4 @@
-"""`make bench`: what a flow run that is waited for costs where thousands of ended Jobs are kept.
+"""`make bench-alone`: what waiting for a flow run costs where thousands of ended Jobs are kept.
 
 The Jobs are suspended, so they need no pods; their ends are written to their status, which is real
 to a watcher. Prints one line of JSON for each number of kept Jobs, the last with ratios.

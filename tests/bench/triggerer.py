@@ -1,4 +1,4 @@
-"""`make bench`: what thousands of waiting triggers cost, and how soon they hear of an end.
+"""`make bench-alone`: what thousands of waiting triggers cost, how soon they hear of an end.
 
 The Jobs are suspended, so they need no pods; their ends are written to their status, which is real
 to a watcher. Prints one line of JSON.

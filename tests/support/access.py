@@ -36,10 +36,12 @@ def restricted_kubeconfig(
     return kubeconfig_of(kubeconfig, namespace, account, folder)
 
 
-def kubeconfig_of(kubeconfig: Path, namespace: str, account: str, folder: Path) -> Path:
-    """Return the kubeconfig of a service account that there is."""
+def kubeconfig_of(
+    kubeconfig: Path, namespace: str, account: str, folder: Path, seconds: int = _TOKEN_SECONDS
+) -> Path:
+    """Return the kubeconfig of a service account that there is, good for so many seconds."""
     core = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
-    request = {"spec": {"expirationSeconds": _TOKEN_SECONDS}}
+    request = {"spec": {"expirationSeconds": seconds}}
     token = core.create_namespaced_service_account_token(account, namespace, request).status.token
     return _write(kubeconfig, namespace, account, token, folder)
 

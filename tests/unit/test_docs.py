@@ -26,7 +26,7 @@ PAGES = sorted([*DOCS.rglob("*.md"), CHECKOUT / "README.md"])
 EXAMPLES = sorted((DOCS / "examples").glob("*.py"))
 BLOCK = re.compile(r"^```(\S*).*?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What Sphinx itself puts in place of the block.
-DIRECTIVES = {"{literalinclude}", "{toctree}", "{eval-rst}", "{image}"}
+DIRECTIVES = {"{literalinclude}", "{include}", "{toctree}", "{eval-rst}", "{image}"}
 
 
 def name_of(page: Path) -> str:
