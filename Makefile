@@ -14,7 +14,7 @@ WORKERS ?= 3
 KUBERNETES ?= 1.34 1.35 1.36 1.37
 # Of `make test-matrix`, those whose names have one of these: 3.12, airflow-3.2, 3.13-airflow-3.3.2.
 CELLS ?=
-# Of `make bench`, those rows alone: ROWS="no_op logs"; `-m tests.bench --help` lists them.
+# Of `make bench`, those rows alone: ROWS="no_op waits"; `-m tests.bench --help` lists them.
 ROWS ?=
 # The order of `make test-random`, and what happens in `make soak`.
 SEED ?= $(shell echo $$RANDOM)
@@ -109,8 +109,7 @@ bench: setup-postgres build ## Measure side by side with Airflow's own operators
 	$(BIN)/python -m tests.bench $(ROWS)
 
 .PHONY: bench-alone
-bench-alone: setup-postgres build ## Measure what thousands of waits, pods, kept Jobs cost
-	$(BIN)/python -m tests.bench.triggerer
+bench-alone: setup-postgres build ## Measure what thousands of pods, kept Jobs and kills cost
 	$(BIN)/python -m tests.bench.indexed
 	$(BIN)/python -m tests.bench.kept
 	$(BIN)/python -m tests.bench.ended_at_once

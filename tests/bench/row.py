@@ -17,17 +17,21 @@ class Size:
     :param few_rounds: the same of what takes a lot of them.
     :param gap: seconds between the starts of flow runs of a minute, which run beside each other.
     :param days: runs of each backfill.
+    :param waits: numbers of deferred waits, side by side.
+    :param own_waits: the same of ours alone.
     """
 
     rounds: int
     few_rounds: int
     gap: float
     days: int
+    waits: tuple[int, ...]
+    own_waits: tuple[int, ...]
     is_quick: bool = False
 
 
-FULL = Size(rounds=10, few_rounds=3, gap=6, days=100)
-QUICK = Size(rounds=1, few_rounds=1, gap=10, days=10, is_quick=True)
+FULL = Size(rounds=10, few_rounds=3, gap=6, days=100, waits=(100, 1000), own_waits=(5000, 20000))
+QUICK = Size(rounds=1, few_rounds=1, gap=10, days=10, waits=(20,), own_waits=(200,), is_quick=True)
 
 
 @dataclass(frozen=True)

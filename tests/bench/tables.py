@@ -54,17 +54,15 @@ def table(result: RowResult) -> str:
 
 
 def ratios(measures: Sequence[Measure]) -> str:
-    """Return a table of ours over the best peer's."""
-    lines = [
-        _line(["", "ours", "the best peer", "ratio", "beyond the floor", "aim", ""]),
-        _line(["---"] * 7),
-    ]
+    """Return a table of ours over the best peer's; nothing where nobody else was measured."""
+    head = ["", "ours", "the best peer", "ratio", "beyond the floor", "aim", ""]
+    lines = []
     for measure in measures:
         for found in verdicts(measure):
             own = "" if found.own_ratio is None else f"{found.own_ratio:.2f}"
             cells = [found.measure, f"`{found.ours}`", f"`{found.peer}`", f"**{found.ratio:.2f}**"]
             lines.append(_line([*cells, own, f"{found.limit:.1f}", found.state]))
-    return "\n".join(lines)
+    return "\n".join([_line(head), _line(["---"] * len(head)), *lines]) if lines else ""
 
 
 def cell(samples: Sequence[float]) -> str:

@@ -8,9 +8,11 @@ from tests.bench.rows import (
     failing,
     imports,
     logs,
+    many_waits,
     minute,
     no_op,
     operators,
+    waits,
 )
 
 # Those that need the Airflow first: it runs while they do, and not beside the others.
@@ -22,4 +24,6 @@ ROWS: tuple[Row, ...] = (
     backfill.ROW,
     imports.ROW,
     operators.ROW,
+    waits.ROW,
+    many_waits.ROW,
 )
