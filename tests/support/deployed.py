@@ -20,6 +20,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 
 WORKER = "airflow-worker"
 TRIGGERER = "airflow-triggerer"
+API_SERVER = "airflow-api-server"
 
 Object = dict[str, Any]
 
@@ -79,7 +80,7 @@ def applied(kubeconfig: Path, namespace: str, objects: Sequence[Object]) -> Iter
     api = config.new_client_from_config(str(kubeconfig))
     core, rbac = client.CoreV1Api(api), client.RbacAuthorizationV1Api(api)
     try:
-        for account in (WORKER, TRIGGERER):
+        for account in (WORKER, TRIGGERER, API_SERVER):
             core.create_namespaced_service_account(namespace, {"metadata": {"name": account}})
         for each in objects:
             utils.create_from_dict(api, each)

@@ -40,6 +40,12 @@ def test_a_triggerer_has_the_rights_of_a_worker_but_that_to_create() -> None:
     assert rules("triggerer.yaml") == [jobs, *others]
 
 
+def test_an_api_server_may_read_what_a_triggerer_may_but_events_and_change_nothing() -> None:
+    jobs, pods, log, _ = rules("triggerer.yaml")
+    jobs["verbs"].remove("delete")
+    assert rules("api-server.yaml") == [jobs, pods, log]
+
+
 @pytest.mark.parametrize("file", ROLES, ids=lambda file: str(file.relative_to(DEPLOY)))
 def test_no_role_grants_more_than_it_names(file: Path) -> None:
     granted = [rule for each in objects(file) for rule in each.get("rules", [])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -21,11 +22,23 @@ from flowjob.exceptions import ClusterError, FlowJobError, JobRefusedError
 from flowjob.flow_run import FLOW_RUN_ID_LABEL, FlowRun, TaskInstanceKey
 from flowjob.flows.base import FlowConnection
 from flowjob.launch.execution import Execution
+from flowjob.ui.job_place import JobPlace
+from flowjob.ui.live_log import LiveLog
+from flowjob.ui.looks import Looks
 from flowjob.worker.sweep import sweep
 from tests.support.access import kubeconfig_of
 from tests.support.audit import AuditLog
 from tests.support.cluster import Cluster
-from tests.support.deployed import TRIGGERER, WORKER, Object, applied, granted, rights, without
+from tests.support.deployed import (
+    API_SERVER,
+    TRIGGERER,
+    WORKER,
+    Object,
+    applied,
+    granted,
+    rights,
+    without,
+)
 from tests.support.flow_runs import SPEC, FlowRuns, connect, new_flow_run
 from tests.support.keyed_flows import Launches
 from tests.support.kustomize import kustomize
@@ -181,6 +194,36 @@ def test_a_triggerer_waits_for_flow_runs_keeps_last_lines_and_kills_but_launches
     seldom = {("jobs", "get"), ("pods", "get"), ("events", "list"), ("workloads", "list")}
     assert unused <= seldom
     assert ("jobs", "create") not in granted(roles, "flowjob-triggerer")
+
+
+def test_an_api_server_shows_where_a_flow_run_is_and_its_lines_and_may_change_nothing(
+    deployment: Deployment, flow_runs: FlowRuns, audit_log: AuditLog, namespace: str
+) -> None:
+    roles = deployment.rights()
+    deployment.grant(roles)
+    own: dict[str, Any] = {"since": audit_log.position(), "user": user(namespace, API_SERVER)}
+    flow_run = new_flow_run()
+    job = flow_runs.create(flow_runs.manifest("echo a line; sleep 5", flow_run=flow_run))
+    name = job["metadata"]["name"]
+    place = JobPlace(deployment.connection(API_SERVER), namespace, name, flow_run.flow_run_id)
+
+    async def show() -> list[str]:
+        seen, failures = await Looks().at([place])
+        assert (set(seen), failures) == ({flow_run.flow_run_id}, [])
+        return [event async for event in LiveLog(place, str).events(_stays)]
+
+    events = "".join(asyncio.run(show()))
+    assert 'data: ["a line"]' in events
+    assert "The flow run has succeeded." in events
+    assert {each.code for each in audit_log.requests(resource="events", **own)} <= {403}
+    asked = requested(audit_log, **own) - {("events", "list")}
+    # A pod is read by its name where its log breaks off.
+    assert granted(roles, "flowjob-api-server") - asked <= {("pods", "get")}
+    assert {verb for _, verb in asked} <= {"get", "list", "watch"}
+
+
+async def _stays() -> bool:
+    return False
 
 
 def test_a_worker_with_the_rights_on_secrets_hands_on_keys_and_leaves_no_secret_behind(
