@@ -41,7 +41,7 @@ def give_images(engine: Engine) -> None:
     version = airflow_version(_CONSTRAINTS)
     engine.import_image(
         f"apache/airflow:{version}",
-        _layer("airflow", _airflow),
+        airflow_layer(),
         env=f"AIRFLOW_VERSION={version} AIRFLOW_HOME=/opt/airflow PYTHONPATH=/opt/packages "
         f"PATH=/home/airflow/.local/bin:{_PATH} LANG=C.UTF-8 "
         # Nothing is fetched: what the package is built with is there.
@@ -62,6 +62,11 @@ def give_images(engine: Engine) -> None:
         env=f"PATH={_PATH} XDG_CACHE_HOME=/opt/cache PYTHONPATH=/opt/flowjob",
         entrypoint='["/start"]',
     )
+
+
+def airflow_layer() -> Path:
+    """Return the tar file of the image in the place of apache/airflow."""
+    return _layer("airflow", _airflow)
 
 
 def _layer(name: str, make: Callable[[Path], None]) -> Path:

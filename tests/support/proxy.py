@@ -29,15 +29,18 @@ class FaultProxy:
         proxy.delay = 0.5    # from now on each piece of data takes 0.5 s longer, each way
         proxy.cut()          # all connections break, and new ones are refused
         proxy.mend()         # new ones are accepted again
+
+    `host` is the address that it listens on: this machine's own, or that of the pods' bridge.
     """
 
-    def __init__(self, kubeconfig: Path, folder: Path) -> None:
+    def __init__(self, kubeconfig: Path, folder: Path, host: str = "127.0.0.1") -> None:
         content = yaml.safe_load(kubeconfig.read_text())
         cluster = _current_cluster(content)
         self._host, self._port = _address(cluster["server"])
         self.delay = 0.0
         self.kubeconfig = folder / "fault-proxy.kubeconfig"
-        self._socket: socket.socket | None = _bound_socket(0)
+        self.host = host
+        self._socket: socket.socket | None = _bound_socket(host, 0)
         self.port: int = self._socket.getsockname()[1]
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.StreamWriter] = set()
@@ -86,7 +89,7 @@ class FaultProxy:
             self._server.close()
             self._server = None
             # Bound but not listening: connections are refused, and nobody else takes the port.
-            self._socket = _bound_socket(self.port)
+            self._socket = _bound_socket(self.host, self.port)
         for writer in self._connections:
             writer.transport.abort()
         tasks = list(self._tasks)
@@ -132,7 +135,7 @@ class FaultProxy:
     def _write_kubeconfig(
         self, content: dict[str, Any], cluster: dict[str, Any], relative_to: Path
     ) -> None:
-        cluster["server"] = f"https://127.0.0.1:{self.port}"
+        cluster["server"] = f"https://{self.host}:{self.port}"
         if not _is_address(self._host):
             # The server's certificate bears its own name, not the proxy's.
             cluster.setdefault("tls-server-name", self._host)
@@ -169,8 +172,8 @@ def _make_paths_absolute(entry: dict[str, Any], folder: Path) -> None:
             entry[key] = str(folder / entry[key])
 
 
-def _bound_socket(port: int) -> socket.socket:
+def _bound_socket(host: str, port: int) -> socket.socket:
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", port))
+    bound.bind((host, port))
     return bound

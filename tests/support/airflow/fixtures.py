@@ -75,11 +75,13 @@ def new_airflow(
         on_postgres: bool = False,
         environment: Mapping[str, str] | None = None,
         dags_folders: Mapping[str, Path] = DAGS_FOLDERS,
+        host: str = "127.0.0.1",
     ) -> AbstractContextManager[AirflowInstance]:
         return running_airflow(
             tmp_path_factory.mktemp("airflow"),
             dags_folders,
             on_postgres=on_postgres,
+            host=host,
             environment={
                 **kubernetes_connection(cluster.kubeconfig, airflow_namespace),
                 "AIRFLOW_CONN_BROKEN": json.dumps(_BROKEN_CONNECTION),

@@ -54,6 +54,7 @@ def running_airflow(
     *,
     on_postgres: bool,
     environment: Mapping[str, str],
+    host: str = "127.0.0.1",
 ) -> Iterator["AirflowInstance"]:
     """Run an Airflow, and a Postgres server for it where asked, until the block ends."""
     guard = Guard()
@@ -65,7 +66,7 @@ def running_airflow(
             ending.callback(postgres.stop)
             postgres.start()
         instance = AirflowInstance(
-            home, dags_folders, guard=guard, postgres=postgres, environment=environment
+            home, dags_folders, guard=guard, postgres=postgres, environment=environment, host=host
         )
         ending.callback(instance.stop)
         instance.start()
@@ -75,10 +76,10 @@ def running_airflow(
 class AirflowInstance:
     """One Airflow with the LocalExecutor, on SQLite or on the Postgres server given.
 
-    It is reached on this machine only, and lives in `home`, with the processes' own logs in
-    `home/components`. `dags_folders` become DAG bundles, by their names. `environment` holds
-    further variables for all of its processes; a setting there (`AIRFLOW__SECTION__KEY`) wins
-    over the one made here.
+    It is reached on this machine only, by the address `host`, and lives in `home`, with the
+    processes' own logs in `home/components`. `dags_folders` become DAG bundles, by their names.
+    `environment` holds further variables for all of its processes; a setting there
+    (`AIRFLOW__SECTION__KEY`) wins over the one made here.
     """
 
     def __init__(
@@ -89,10 +90,11 @@ class AirflowInstance:
         guard: Guard,
         postgres: Postgres | None = None,
         environment: Mapping[str, str] | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.home = home.resolve()
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.host, self.port = host, free_port()
+        self.url = f"http://{host}:{self.port}"
         self._postgres = postgres
         self.environment = {
             # Settings of another Airflow of the caller's have no say here; and an installed package
@@ -271,7 +273,7 @@ class AirflowInstance:
             for name, folder in dags_folders.items()
         ]
         settings: dict[str, dict[str, object]] = {
-            "api": {"base_url": self.url, "host": "127.0.0.1", "port": self.port, "workers": 1}
+            "api": {"base_url": self.url, "host": self.host, "port": self.port, "workers": 1}
             | {"secret_key": secrets.token_hex()},
             "api_auth": {"jwt_secret": secrets.token_hex()},
             "core": {

@@ -43,11 +43,15 @@ class CertificateAuthority:
     """Signs the certificates of the node's servers and clients, all in one folder.
 
     :param names: by which the servers are reached, too.
+    :param addresses: by which they are reached, too.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, names: Sequence[str] = (), addresses: Sequence[str] = ()
+    ) -> None:
         self._folder = folder
         self._server_names = (*_SERVER_NAMES, *names)
+        self._server_addresses = (*_SERVER_ADDRESSES, *addresses)
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "flowjob test node")])
         self.certificate = folder / "ca.crt"
@@ -66,7 +70,7 @@ class CertificateAuthority:
         if group is not None:
             attributes.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
         names: list[x509.GeneralName] = [x509.DNSName(name) for name in self._server_names]
-        names += [x509.IPAddress(ipaddress.ip_address(text)) for text in _SERVER_ADDRESSES]
+        names += [x509.IPAddress(ipaddress.ip_address(text)) for text in self._server_addresses]
         builder = self._builder(x509.Name(attributes), key)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
         # Which Python 3.13 asks for.

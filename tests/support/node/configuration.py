@@ -49,7 +49,8 @@ class Configuration:
     def write(self) -> None:
         """Write all certificates and configuration files."""
         self.pki.mkdir()
-        authority = CertificateAuthority(self.pki, self.names)
+        # Pods that reach the API server, by a proxy of a test's, reach it on the bridge.
+        authority = CertificateAuthority(self.pki, self.names, [self.network.gateway])
         authority.issue("api-server", "kube-apiserver")
         authority.issue("kubelet-server", "kubelet")
         authority.issue("kubelet-client", "kube-apiserver-kubelet-client", "system:masters")

@@ -119,6 +119,15 @@ def import_flow_image(name: str, layers: Sequence[Path], containerd_socket: Path
     _import(archive, containerd_socket)
 
 
+def import_image(
+    name: str, layers: Sequence[Path], config: Mapping[str, object], containerd_socket: Path
+) -> None:
+    """Give containerd an image of these layers, the lowest first, with a config of OCI's."""
+    archive = _Archive()
+    archive.add(name, [*map(_Blob.of, layers)], config)
+    _import(archive, containerd_socket)
+
+
 def _add_flow_image(archive: _Archive, name: str, layers: Sequence[Path]) -> None:
     blobs = [*map(_Blob.of, layers), _Blob.of(_flows_layer())]
     environment = [_PATH, "LANG=C.UTF-8", "PYTHONPATH=/opt/flows"]
