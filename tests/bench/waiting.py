@@ -91,7 +91,7 @@ class Waiting:
             wait_for(is_gone, "nothing to be left", _GONE, interval=1)
 
     def _measure(self, objects: Sequence[Manifest], ends: int, per_second: float) -> Waited:
-        process = self._start(objects)
+        process = start_waiters(objects, self._contender, self._conn_id)
         try:
             assert process.stdout is not None
             facts: dict[str, float] = json.loads(process.stdout.readline())
@@ -101,7 +101,8 @@ class Waiting:
             seen: dict[str, float] = {}
             reader = threading.Thread(target=_read_events, args=(process, seen))
             reader.start()
-            ended_at = self._end(objects[1 : ends + 1], per_second)
+            end_one = self._end_pod if self._contender == POD else self._end_job
+            ended_at = end_steadily(objects[1 : ends + 1], per_second, end_one)
             deadline = time.monotonic() + _HEARD
             while not ended_at.keys() <= seen.keys() and time.monotonic() < deadline:
                 time.sleep(0.1)
@@ -133,42 +134,46 @@ class Waiting:
         self._core.patch_namespaced_pod_status(name, NAMESPACE, running())
         return {"metadata": {"name": name, "namespace": NAMESPACE, "uid": "", "labels": {}}}
 
-    def _start(self, objects: Sequence[Manifest]) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.waiters", self._contender.key, self._conn_id],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdin is not None
-        names = ("name", "namespace", "uid", "labels")
-        metadata = [{name: each["metadata"][name] for name in names} for each in objects]
-        process.stdin.write(json.dumps(metadata) + "\n")
-        process.stdin.flush()
-        return process
-
-    def _end(self, objects: Sequence[Manifest], per_second: float) -> dict[str, float]:
-        """End them at a steady rate; return when the API server had taken each end."""
-        ended_at: dict[str, float] = {}
-        end_one: Callable[[Manifest], None] = self._end_job
-        if self._contender == POD:
-            end_one = self._end_pod
-        start = time.monotonic()
-
-        def end(number: int) -> None:
-            time.sleep(max(start + number / per_second - time.monotonic(), 0))
-            end_one(objects[number])
-            ended_at[objects[number]["metadata"]["name"]] = time.time()
-
-        with ThreadPoolExecutor(_THREADS) as threads:
-            list(threads.map(end, range(len(objects))))
-        return ended_at
-
     def _end_job(self, job: Manifest) -> None:
         complete(self._batch, job)
 
     def _end_pod(self, pod: Manifest) -> None:
         self._core.patch_namespaced_pod_status(pod["metadata"]["name"], NAMESPACE, ended())
+
+
+def start_waiters(
+    objects: Sequence[Manifest], contender: Contender, conn_id: str
+) -> subprocess.Popen[str]:
+    """Start the process in which a contender waits for these."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.waiters", contender.key, conn_id],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    names = ("name", "namespace", "uid", "labels")
+    metadata = [{name: each["metadata"][name] for name in names} for each in objects]
+    process.stdin.write(json.dumps(metadata) + "\n")
+    process.stdin.flush()
+    return process
+
+
+def end_steadily(
+    objects: Sequence[Manifest], per_second: float, end_one: Callable[[Manifest], None]
+) -> dict[str, float]:
+    """End these at a steady rate; return when the API server had taken each end."""
+    ended_at: dict[str, float] = {}
+    start = time.monotonic()
+
+    def end(number: int) -> None:
+        time.sleep(max(start + number / per_second - time.monotonic(), 0))
+        end_one(objects[number])
+        ended_at[objects[number]["metadata"]["name"]] = time.time()
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        list(threads.map(end, range(len(objects))))
+    return ended_at
 
 
 def _read_events(process: subprocess.Popen[str], seen: dict[str, float]) -> None:

@@ -13,16 +13,17 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.bench.triggerer import end_jobs, start_waiters
+from tests.bench.contenders import OURS
+from tests.bench.waiting import end_steadily, start_waiters
 from tests.support.audit import AuditLog
 from tests.support.cluster import Cluster
 from tests.support.flow_runs import FlowRuns, Manifest, connect
-from tests.support.node.node import Node
-from tests.support.suspended_jobs import suspended_job
+from tests.support.suspended_jobs import complete, suspended_job
 from tests.support.wait import wait_for
 
 WAITS = int(os.environ.get("FLOWJOB_WAITS", "20000"))
@@ -33,6 +34,7 @@ LISTS = 200
 SETTLING = 300
 # As many of the Jobs, from all over, end while the triggerer is away, and as many afterwards.
 SAMPLE = 200
+CONNECTION = "bench"
 PER_SECOND = 50
 
 pytestmark = pytest.mark.alone
@@ -42,7 +44,7 @@ class Triggerer:
     """A process with all the waits, and what it heard of."""
 
     def __init__(self, jobs: list[Manifest]) -> None:
-        self._process = start_waiters(jobs)
+        self._process = start_waiters(jobs, OURS, CONNECTION)
         # When it heard of the end of each Job, in seconds since the epoch.
         self.heard: dict[str, float] = {}
         self.facts: dict[str, Any] = {}
@@ -92,21 +94,21 @@ def is_suspended(batch_v1: Any, job: Manifest) -> bool:
 
 def test_a_triggerer_of_twenty_thousand_waits_is_whole_a_minute_after_it_was_started_again(
     cluster: Cluster,
-    own_node: Node,
     namespace: str,
     audit_log: AuditLog,
     batch_v1: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    connection = connect(cluster.kubeconfig, monkeypatch, "bench")
+    connection = connect(cluster.kubeconfig, monkeypatch, CONNECTION)
+    end = partial(complete, batch_v1)
     with FlowRuns(connection, namespace, "none") as runs, ThreadPoolExecutor(16) as threads:
         jobs = list(threads.map(lambda _: suspended_job(runs), range(WAITS)))
     # The Job controller takes minutes to see thousands: none of what is measured.
     wait_for(lambda: is_suspended(batch_v1, jobs[-1]), "the Job controller", SETTLING, 1)
     with triggerer(jobs) as first:
-        before = end_jobs(own_node, sample(jobs, 1), PER_SECOND)
+        before = end_steadily(sample(jobs, 1), PER_SECOND, end)
         first.wait_until_heard(before, SETTLING)
-    away = end_jobs(own_node, sample(jobs, 2), PER_SECOND)
+    away = end_steadily(sample(jobs, 2), PER_SECOND, end)
     mark, begun = audit_log.position(), time.time()
     # Those that ended before have been resumed.
     with triggerer([job for job in jobs if job["metadata"]["name"] not in before]) as again:
@@ -114,7 +116,7 @@ def test_a_triggerer_of_twenty_thousand_waits_is_whole_a_minute_after_it_was_sta
         seconds = time.time() - begun
         # Each end costs a list of its own, of the flow run's pods.
         lists = audit_log.count(since=mark, verb="list", user_agent="flowjob/") - len(away)
-        after = end_jobs(own_node, sample(jobs, 3), PER_SECOND)
+        after = end_steadily(sample(jobs, 3), PER_SECOND, end)
         again.wait_until_heard(after, WHOLE)
     lags = sorted(again.heard[name] - at for name, at in after.items())
     print(f"{WAITS} waits: whole after {seconds:.1f} s and {lists} lists; then heard of an end")
