@@ -9,6 +9,7 @@ from contextlib import suppress
 from flowjob.cluster.api_server import Cluster
 from flowjob.cluster.errors import ApiError
 from flowjob.cluster.paths import pod_path
+from flowjob.cluster.patience import REFUSALS
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.logs.cursor import LogCursor
 from flowjob.logs.lines import Progress, Unfinished, log_lines, split_line
@@ -158,8 +159,10 @@ class LogFollower:
             return
 
     async def _refresh(self) -> None:
+        # It may have broken off with the API server, and one that has just started knows no rights.
+        patience = self._cluster.patience(REFUSALS, asked="the pod whose log broke off")
         try:
-            self._pod = await self._cluster.request("GET", pod_path(self._pod))
+            self._pod = await self._cluster.request("GET", pod_path(self._pod), patience=patience)
         except ApiError as error:
             if error.code != 404:
                 raise
@@ -194,6 +197,8 @@ class LogFollower:
             if is_first:
                 is_first = False
                 self._patience.settle()
+                # A right that was there is not missing.
+                self._patience.doubted = REFUSALS
             self.lines_read += 1
             if follow:
                 self._give_stream_time()

@@ -252,6 +252,32 @@ def test_an_end_that_is_seen_right_after_a_stream_costs_neither_the_task_nor_a_l
     assert lines == TOLD
 
 
+def test_an_api_server_that_knows_no_rights_yet_after_its_start_costs_no_line(
+    cluster: Cluster, server: FakeApiServer, loop: LoopThread
+) -> None:
+    refused = forbidden("get", "pods/log")
+    whole = Answer(b"".join(LINES))
+    server.tell("GET", "/sales-1/log", Answer(LINES[0], breaks=True), refused, refused, whole)
+    server.tell("GET", "/pods/sales-1", forbidden("get", "pods"), Answer({"kind": "Pod"} | pod()))
+    lines: list[str] = []
+    has_all = threading.Event()
+
+    def take(line: str) -> None:
+        lines.append(line)
+        if line == TOLD[-1]:
+            has_all.set()
+
+    async def follow() -> None:
+        log = FlowLog(cluster, LogSelection(), take)
+        log.see(Observation(JOB, {"uid-of-sales-1": running_pod()}))
+        await asyncio.to_thread(has_all.wait, 20)
+        await log.finish()
+        await log.close()
+
+    loop.run(follow())
+    assert lines == TOLD
+
+
 def test_a_thousand_logs_that_may_not_be_read_are_told_in_a_few_lines(
     cluster: Cluster, server: FakeApiServer, loop: LoopThread, caplog: pytest.LogCaptureFixture
 ) -> None:
