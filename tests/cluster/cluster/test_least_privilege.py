@@ -76,9 +76,15 @@ def test_the_role_of_the_docs_is_enough_for_a_flow_run_and_its_kill(
     own: dict[str, Any] = {"since": mark, "namespace": namespace, "user_agent": "flowjob/"}
     assert audit_log.count(code=403, **own) == 0
     wait_for(lambda: ("jobs", "delete") in requested(audit_log, **own), "the audit log")
-    # A pod is read by its name where its log breaks off, a Job where its labels were changed.
+    # A pod is read by its name where its log breaks off, a Job where its labels were changed; and
+    # there is no queue here.
     unused = granted(rules) - requested(audit_log, **own)
-    assert unused <= {("pods", "get"), ("jobs", "get"), ("events", "list")}
+    assert unused <= {
+        ("pods", "get"),
+        ("jobs", "get"),
+        ("events", "list"),
+        ("workloads", "list"),
+    }
 
 
 def test_the_rule_of_the_docs_for_secrets_is_enough_for_a_flow_with_a_key(

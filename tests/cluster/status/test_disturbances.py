@@ -165,9 +165,24 @@ def test_a_job_that_was_collected_before_anybody_looked_is_told_with_its_time_to
     spec = SPEC.replace("backoffLimit: 0", "ttlSecondsAfterFinished: 0")
     job = flow_runs.create(flow_runs.manifest("true", spec))
     wait_for(lambda: not batch_v1.list_namespaced_job(namespace).items, "the Job to be collected")
+    # As for who has not created it: a watch from then on shows what became of it.
+    del job["metadata"]["resourceVersion"]
     outcome = flow_runs.wait(job)
     assert (outcome.status, outcome.reason) == ("failed", "JobDeleted")
     assert "its ttlSecondsAfterFinished: 0 s may be too short" in outcome.facts[0]
+
+
+def test_a_job_that_was_collected_is_known_to_have_succeeded_by_who_created_it(
+    flow_runs: FlowRuns,
+    batch_v1: Any,
+    namespace: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    spec = SPEC.replace("backoffLimit: 0", "ttlSecondsAfterFinished: 0")
+    job = flow_runs.create(flow_runs.manifest("true", spec))
+    wait_for(lambda: not batch_v1.list_namespaced_job(namespace).items, "the Job to be collected")
+    assert flow_runs.wait(job).status == "succeeded"
+    assert "is Complete, but its pods are gone, or may not be read" in caplog.text
 
 
 def test_a_job_whose_pods_are_gone_has_succeeded_and_what_is_lost_is_told(
