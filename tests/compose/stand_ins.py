@@ -22,12 +22,15 @@ from tests.compose.engine import Engine
 from tests.matrix.cells import CHECKOUT, airflow_version
 from tests.support.node.binaries import ensure_binaries
 from tests.support.node.cache import make_once
+from tests.support.node.containerd import containerd
 from tests.support.node.layers import _APT_SOURCES, _release, ensure_layers
 from tests.support.node.progress import run_long, step
 
 _HERE = Path(__file__).parent
 _STARTS = _HERE / "starts"
 _NODE = CHECKOUT / "tests" / "support" / "node"
+# What the node's modules import, beside each other and tests/setup.
+_SUPPORT = ("__init__", "go_program", "wait")
 _UV = str(Path(sys.executable).parent / "uv")
 _CONSTRAINTS = CHECKOUT / "constraints.txt"
 
@@ -76,7 +79,7 @@ def _layer(name: str, make: Callable[[Path], None]) -> Path:
     parts += [file.read_text() for file in sorted(_STARTS.glob(f"{name}.*"))]
     if make is _node:
         parts += [file.read_text() for file in sorted(_NODE.glob("*.py"))]
-        parts += [str(ensure_binaries()), str(ensure_layers())]
+        parts += map(str, _made())
     digest = hashlib.sha256("".join(parts).encode())
 
     def pack(folder: Path) -> None:
@@ -149,6 +152,11 @@ def _postgres(root: Path) -> None:
     _start(root, "postgres.sh")
 
 
+def _made() -> tuple[Path, ...]:
+    """Return the folders of the cache with what a node is made of."""
+    return ensure_binaries(), ensure_layers(), containerd().parent
+
+
 def _node(root: Path) -> None:
     _debian(
         root,
@@ -158,10 +166,10 @@ def _node(root: Path) -> None:
     support = root / "opt" / "flowjob" / "tests"
     for part in ("support/node", "setup"):
         shutil.copytree(CHECKOUT / "tests" / part, support / part)
-    for file in ("__init__.py", "support/__init__.py", "support/wait.py"):
+    for file in ("__init__.py", *(f"support/{name}.py" for name in _SUPPORT)):
         shutil.copy(CHECKOUT / "tests" / file, support / file)
     shutil.copytree(CHECKOUT / "dags" / "flows", root / "opt" / "flowjob" / "dags" / "flows")
-    for made in (ensure_binaries(), ensure_layers()):
+    for made in _made():
         shutil.copytree(made, root / "opt" / "cache" / "flowjob" / made.name)
     # Only asked for: the file trees that it makes are there.
     (root / "usr" / "bin" / "mmdebstrap").touch(0o755)
