@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from kubernetes import client, config
 
 from tests.support.cluster import Cluster
-from tests.support.flow_runs import FlowRuns, connect
+from tests.support.flow_runs import flow_runs
+
+__all__ = ["flow_runs"]
 
 
 @pytest.fixture(scope="session")
@@ -27,12 +28,3 @@ def _has_what_it_needs(request: pytest.FixtureRequest) -> None:
     (wanted,), minor = marker.args, request.getfixturevalue("kubernetes_minor")
     if minor < wanted:
         pytest.skip(f"Kubernetes 1.{wanted} is the first to have what this needs, not 1.{minor}")
-
-
-@pytest.fixture
-def flow_runs(
-    cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FlowRuns]:
-    connection = connect(cluster.kubeconfig, monkeypatch)
-    with FlowRuns(connection, namespace, cluster.shell_image) as runs:
-        yield runs

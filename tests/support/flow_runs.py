@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +19,7 @@ from flowjob.spec.job_spec import FlowContainer, JobSpec
 from flowjob.status.outcome import Outcome
 from flowjob.wait.until_end import wait_for_outcome
 from flowjob.worker.loop_thread import LoopThread
+from tests.support import cluster as real
 
 Manifest = dict[str, Any]
 
@@ -137,3 +138,13 @@ class FlowRuns:
     def run(self, script: str, spec: str = SPEC) -> Outcome:
         """Create a Job and wait for its end."""
         return self.wait(self.create(self.manifest(script, spec)))
+
+
+@pytest.fixture
+def flow_runs(
+    cluster: real.Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FlowRuns]:
+    """Flow runs in the test's namespace, waited for as a worker does."""
+    connection = connect(cluster.kubeconfig, monkeypatch)
+    with FlowRuns(connection, namespace, cluster.shell_image) as runs:
+        yield runs

@@ -132,7 +132,7 @@ async def _lines(
                 async for line in _built(answer, with_progress=follow):
                     if isinstance(line, Unfinished) and not follow:
                         end.rest = bytes(line)
-                    elif end.take(line):
+                    elif follow or end.take(line):
                         yield line
         except ApiError as error:
             # What came of the line is all that there will be.

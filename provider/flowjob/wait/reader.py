@@ -18,6 +18,7 @@ from flowjob.status.trimming import trimmed
 from flowjob.timeouts import PATIENCE
 from flowjob.wait.collection import Collection
 from flowjob.wait.followed_jobs import FollowedJob
+from flowjob.wait.questions import Questions
 
 # Jobs that are read at once: their ids must fit into an address (proxies take 8 KiB).
 _PORTION = 100
@@ -49,40 +50,34 @@ class Reader:
         self._jobs, self._pods = jobs, pods
         self._selector = label_selector
         self._say = say
-        # Whom to tell that it was read, or what went wrong.
-        self._asked: dict[FollowedJob, asyncio.Future[Exception | None]] = {}
-        self._reading: asyncio.Task[None] | None = None
+        # That it was read, or what went wrong.
+        self._questions = Questions[FollowedJob, Exception | None](self._read_all)
 
     async def read(self, followed: FollowedJob) -> None:
         """Read a Job and its pods, together with what others want to have read.
 
         :raises ClusterError: the API server is away for too long, or refuses to tell.
         """
-        was_read = self._asked.setdefault(followed, asyncio.get_running_loop().create_future())
-        if self._reading is None or self._reading.done():
-            # A task of its own: whoever asked first may leave before the others.
-            self._reading = asyncio.create_task(self._read_all())
-        if (error := await asyncio.shield(was_read)) is not None:
+        if (error := await self._questions.ask(followed)) is not None:
             raise error
 
     async def close(self) -> None:
         """End what is being read."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+        await self._questions.close()
 
     async def _read_all(self) -> None:
-        while self._asked:
-            size = _PORTION if len(self._asked) < _MANY else len(self._asked)
-            portion = list(self._asked)[:size]
-            told, error = [self._asked.pop(followed) for followed in portion], None
+        asked = self._questions.open
+        while asked:
+            size = _PORTION if len(asked) < _MANY else len(asked)
+            portion = list(asked)[:size]
+            told, error = [asked.pop(followed) for followed in portion], None
             try:
                 await self._read(portion)
             except Exception as failure:
                 # What failed for as long as it is borne with fails for all.
                 error = failure
-                told += self._asked.values()
-                self._asked.clear()
+                told += asked.values()
+                asked.clear()
             for number, was_read in enumerate(told, 1):
                 was_read.set_result(error)
                 if number % _PORTION == 0:

@@ -14,6 +14,7 @@ from flowjob.flow_run import label
 from flowjob.kubernetes_object import KubernetesObject
 from flowjob.status.queue import JOB_UID_LABEL
 from flowjob.timeouts import QUEUE_ANSWER, QUEUE_GATHERING, REMINDER
+from flowjob.wait.questions import Questions
 
 # Jobs that are asked about at once: their uids must fit into an address (proxies take 8 KiB).
 _PORTION = 100
@@ -36,9 +37,8 @@ class QueueReader:
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self._cluster = cluster
         self._namespace = namespace
-        # By the uid of a Job, who asks.
-        self._asked: dict[str, asyncio.Future[Workloads | ClusterError]] = {}
-        self._reading: asyncio.Task[None] | None = None
+        # By the uid of a Job.
+        self._questions = Questions[str, Workloads | ClusterError](self._read_all)
         self._lack: ClusterError | None = None
         self._asked_again = 0.0
 
@@ -47,27 +47,21 @@ class QueueReader:
 
         :raises ClusterError: they cannot be read.
         """
-        loop = asyncio.get_running_loop()
-        answer = self._asked.setdefault(job["metadata"]["uid"], loop.create_future())
-        if self._reading is None or self._reading.done():
-            # A task of its own: whoever asked first may leave before the others.
-            self._reading = asyncio.create_task(self._read_all())
-        found = await asyncio.shield(answer)
+        found = await self._questions.ask(job["metadata"]["uid"])
         if isinstance(found, ClusterError):
             raise found
         return found
 
     async def close(self) -> None:
         """End what is being read."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+        await self._questions.close()
 
     async def _read_all(self) -> None:
-        while self._asked:
+        asked = self._questions.open
+        while asked:
             await asyncio.sleep(QUEUE_GATHERING)
-            portion = list(self._asked)[:_PORTION]
-            askers = {uid: self._asked.pop(uid) for uid in portion}
+            portion = list(asked)[:_PORTION]
+            askers = {uid: asked.pop(uid) for uid in portion}
             found = await self._read_or_lack(portion)
             for uid, answer in askers.items():
                 answer.set_result(found if isinstance(found, ClusterError) else found[uid])

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.flow_runs import FlowRuns, connect
+from tests.support.flow_runs import flow_runs
 from tests.support.kueue.program import manager
 from tests.support.kueue.queues import Queues
 from tests.support.kueue.running import Kueue, running_kueue
+
+__all__ = ["flow_runs"]
 
 
 @pytest.fixture(scope="session")
@@ -32,13 +34,3 @@ def queues(kueue: Kueue, cluster: Cluster, namespace: str) -> Queues:
     made = Queues(cluster.kubeconfig, namespace)
     made.create()
     return made
-
-
-@pytest.fixture
-def flow_runs(
-    cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FlowRuns]:
-    """Flow runs in the test's namespace, waited for as a worker does."""
-    connection = connect(cluster.kubeconfig, monkeypatch)
-    with FlowRuns(connection, namespace, cluster.shell_image) as runs:
-        yield runs

@@ -122,11 +122,10 @@ def test_a_log_that_may_not_be_read_is_told_in_one_sentence(
         collected(cluster, loop)
 
 
-def flood(count: int) -> list[bytes]:
-    """Return lines of which a second has a thousand."""
-    return [
-        b"2026-01-01T00:00:%02d.%09dZ line %d\n" % (n // 1000, n % 1000, n) for n in range(count)
-    ]
+def flood(count: int, digits: int = 9) -> list[bytes]:
+    """Return lines of which a second has a thousand; with fewer digits, many have one time."""
+    times = [f"2026-01-01T00:00:{n // 1000:02}.{n % 1000:09}"[: 20 + digits] for n in range(count)]
+    return [b"%sZ line %d\n" % (time.encode(), n) for n, time in enumerate(times)]
 
 
 def test_a_flood_that_ends_within_a_line_tells_that_its_node_may_have_lost_the_rest(
@@ -154,8 +153,7 @@ def test_a_node_that_still_writes_the_end_of_a_flood_costs_no_line(
     digits: int,
 ) -> None:
     monkeypatch.setattr("flowjob.logs.log_end.LOG_WRITING", (0.01, 0.02))
-    times = [f"2026-01-01T00:00:{n // 1000:02}.{n % 1000:09}"[: 20 + digits] for n in range(2000)]
-    lines = [b"%sZ line %d\n" % (time.encode(), n) for n, time in enumerate(times)]
+    lines = flood(2000, digits)
     last = [b"".join(lines[1000:1900]), *[b"".join(lines[1000:])] * 4]
     server.tell("GET", "/sales-1/log", *map(Answer, [b"".join(lines[:1800]), *last]))
     assert collected(cluster, loop) == [f"line {number}" for number in range(2000)]
